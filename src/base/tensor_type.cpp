@@ -1,0 +1,73 @@
+#include "base/tensor_type.hpp"
+
+#include <array>
+#include <utility>
+
+#include "base/result.hpp"
+
+namespace enn {
+namespace {
+
+struct DTypeRow {
+  DType dtype;
+  std::string_view name;
+  std::size_t size;
+};
+
+constexpr std::array<DTypeRow, 9> kDTypes{{
+    {DType::Float32, "float32", 4},
+    {DType::Float16, "float16", 2},
+    {DType::Float64, "float64", 8},
+    {DType::UInt8, "uint8", 1},
+    {DType::Int8, "int8", 1},
+    {DType::Int16, "int16", 2},
+    {DType::Int32, "int32", 4},
+    {DType::Int64, "int64", 8},
+    {DType::Bool, "bool", 1},
+}};
+
+const DTypeRow& row(DType dtype) { return kDTypes[static_cast<std::size_t>(dtype)]; }
+
+}  // namespace
+
+std::size_t size_of(DType dtype) { return row(dtype).size; }
+
+std::string_view to_string(DType dtype) { return row(dtype).name; }
+
+std::optional<DType> dtype_from_string(std::string_view name) {
+  for (const DTypeRow& candidate : kDTypes) {
+    if (candidate.name == name) return candidate.dtype;
+  }
+  return std::nullopt;
+}
+
+bool is_float(DType dtype) {
+  return dtype == DType::Float32 || dtype == DType::Float16 || dtype == DType::Float64;
+}
+
+std::int64_t numel(const Shape& shape) {
+  std::int64_t count = 1;
+  for (const std::int64_t dim : shape) count *= dim;
+  return count;
+}
+
+std::optional<std::int64_t> checked_numel(const Shape& shape, std::int64_t limit) {
+  std::int64_t count = 1;
+  bool empty = false;
+  for (const std::int64_t dim : shape) {
+    if (dim < 0) return std::nullopt;
+    if (dim == 0) {
+      empty = true;
+      continue;
+    }
+    if (count > limit / dim) return std::nullopt;
+    count *= dim;
+  }
+  return empty ? 0 : count;
+}
+
+std::string to_string(const TensorType& type) {
+  return str(to_string(type.dtype), list_str(type.shape));
+}
+
+}  // namespace enn

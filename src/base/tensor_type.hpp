@@ -1,0 +1,41 @@
+// Element types and shapes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace enn {
+
+enum class DType : std::uint8_t { Float32, Float16, Float64, UInt8, Int8, Int16, Int32, Int64, Bool };
+
+// Bytes per element.
+[[nodiscard]] std::size_t size_of(DType dtype);
+// "float32", "int8", … as in torch.<name>.
+[[nodiscard]] std::string_view to_string(DType dtype);
+[[nodiscard]] std::optional<DType> dtype_from_string(std::string_view name);
+[[nodiscard]] bool is_float(DType dtype);
+
+using Shape = std::vector<std::int64_t>;
+
+// Number of elements; 1 for a scalar. Precondition: dimensions >= 0 and the product fits (checked_numel
+// for shapes from outside).
+[[nodiscard]] std::int64_t numel(const Shape& shape);
+// Number of elements, or nullopt if a dimension is negative or the product exceeds `limit`.
+[[nodiscard]] std::optional<std::int64_t> checked_numel(const Shape& shape,
+                                                        std::int64_t limit = std::int64_t{1} << 40);
+
+struct TensorType {
+  DType dtype = DType::Float32;
+  Shape shape;
+
+  friend bool operator==(const TensorType&, const TensorType&) = default;
+};
+
+// "float32[1, 3, 224, 224]".
+[[nodiscard]] std::string to_string(const TensorType& type);
+
+}  // namespace enn

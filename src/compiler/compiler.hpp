@@ -1,0 +1,39 @@
+// Graph -> program bytes: a list of named passes over the IR (pipeline.cpp is the table of contents), then
+// memory planning and emission.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/graph.hpp"
+
+namespace enn {
+
+struct CompileOptions {
+  std::vector<std::string> disabled_passes;    // by name; an unknown name is an error
+  // Called after each pass with its name and the graph; for dumps and tests.
+  std::function<void(std::string_view pass, const Graph& graph)> after_pass;
+};
+
+struct PassTiming {
+  std::string_view name;
+  double milliseconds = 0;
+};
+
+struct CompiledProgram {
+  std::vector<std::byte> bytes;      // the payload: header, checksum, FlatBuffer (schema/README.md)
+  std::vector<PassTiming> passes;
+};
+
+[[nodiscard]] std::vector<std::string_view> pass_names();
+
+// Names of the chipsets a compile specification may name, in upper case. A program runs on any of them:
+// the name is checked and otherwise has no effect.
+[[nodiscard]] Status check_chipset(std::string_view chipset);
+
+[[nodiscard]] Result<CompiledProgram> compile(Graph graph, const CompileOptions& options = {});
+
+}  // namespace enn

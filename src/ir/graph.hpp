@@ -1,0 +1,172 @@
+// The IR of all ahead-of-time stages: a directed acyclic graph in topological order over one small set of
+// operators. ATen, edge and .pt2 spellings of an operator become the same node (ops/import.hpp).
+//
+// A graph goes through two forms. In the first every value is float or integer and quantization is explicit
+// (quantize/dequantize nodes), as torch.export gives it. After the compiler's `fold_qdq` pass 8-bit values
+// carry their QuantParams themselves and operators consume and produce them directly.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/tensor_type.hpp"
+
+namespace enn {
+
+// One enumerator per ENN_OP row of ops/ops.def.
+enum class Op : std::uint16_t {
+#define ENN_OP(name, text, family) name,
+#define ENN_ATEN(target, op, import)
+#include "ops/ops.def"
+#undef ENN_OP
+#undef ENN_ATEN
+};
+
+// Name in the text form, e.g. "convolution".
+[[nodiscard]] std::string_view to_string(Op op);
+[[nodiscard]] std::optional<Op> op_from_string(std::string_view text);
+
+// Affine quantization: real = (q - zero_point) * scale. Per tensor when axis < 0 (one scale, one zero
+// point), else one per index of dimension `axis`. Values lie in [quant_min, quant_max].
+struct QuantParams {
+  std::vector<float> scales;
+  std::vector<std::int32_t> zero_points;
+  int axis = -1;
+  std::int32_t quant_min = -128;
+  std::int32_t quant_max = 127;
+
+  [[nodiscard]] bool per_tensor() const { return axis < 0; }
+  [[nodiscard]] float scale() const { return scales.front(); }
+  [[nodiscard]] std::int32_t zero_point() const { return zero_points.front(); }
+  friend bool operator==(const QuantParams&, const QuantParams&) = default;
+};
+
+// Physical order of a value's elements. Shapes are always logical (NCHW); ChannelsLast says that a rank-4
+// value lies in memory as NHWC.
+enum class Layout : std::uint8_t { Contiguous, ChannelsLast };
+
+// Immutable bytes of a constant, row-major contiguous. Shared, because several graphs (the exported one, the
+// one being compiled) hold the same weights and none may copy them.
+using ConstantData = std::shared_ptr<const std::vector<std::byte>>;
+
+using ValueId = std::uint32_t;
+using NodeId = std::uint32_t;
+inline constexpr std::uint32_t kNone = UINT32_MAX;
+
+struct Value {
+  std::string name;
+  TensorType type;
+  std::optional<QuantParams> quant;
+  Layout layout = Layout::Contiguous;
+  ConstantData data;          // set for constants only
+  NodeId producer = kNone;    // kNone for graph inputs and constants
+
+  [[nodiscard]] bool is_constant() const { return data != nullptr; }
+};
+
+using AttributeValue = std::variant<std::int64_t, double, bool, std::string, std::vector<std::int64_t>,
+                                    std::vector<double>>;
+
+// Named attributes of a node, ordered by name. Which an operator has is written in its family's infer.cpp.
+class Attributes {
+ public:
+  void set(std::string name, AttributeValue value) { items_[std::move(name)] = std::move(value); }
+  void erase(std::string_view name);
+  [[nodiscard]] bool has(std::string_view name) const { return find(name) != nullptr; }
+  // Null when absent.
+  [[nodiscard]] const AttributeValue* find(std::string_view name) const;
+
+  // Typed access with a default for an absent attribute. An attribute of another type counts as absent,
+  // except that an integer is accepted where a number is asked for. infer() has checked the types.
+  [[nodiscard]] std::int64_t integer(std::string_view name, std::int64_t otherwise = 0) const;
+  [[nodiscard]] double number(std::string_view name, double otherwise = 0.0) const;
+  [[nodiscard]] bool boolean(std::string_view name, bool otherwise = false) const;
+  [[nodiscard]] std::string text(std::string_view name, std::string_view otherwise = "") const;
+  [[nodiscard]] std::vector<std::int64_t> integers(std::string_view name) const;
+
+  [[nodiscard]] const std::map<std::string, AttributeValue, std::less<>>& items() const { return items_; }
+  friend bool operator==(const Attributes&, const Attributes&) = default;
+
+ private:
+  std::map<std::string, AttributeValue, std::less<>> items_;
+};
+
+struct Node {
+  Op op{};
+  std::string name;
+  std::vector<ValueId> inputs;    // kNone stands for an optional tensor that is absent (a bias)
+  std::vector<ValueId> outputs;
+  Attributes attrs;
+  std::string target;    // the spelling it was imported from, e.g. "aten.conv2d.default"; for messages
+  std::string source;    // file:line of the eager model, where known
+  bool dead = false;     // erased; skipped everywhere and dropped by Graph::compact()
+};
+
+class Graph {
+ public:
+  ValueId add_input(std::string name, TensorType type);
+  // Precondition: data->size() == numel * size_of(dtype).
+  ValueId add_constant(std::string name, TensorType type, ConstantData data);
+  // Appends a node with one new value per entry of `results`; the first is named `name`, the i-th
+  // `name.i`. Order of appending is the order of execution.
+  NodeId add_node(Op op, std::string name, std::vector<ValueId> inputs, std::vector<TensorType> results,
+                  Attributes attrs = {});
+  // As add_node, but placed directly before the node `before` in the order of execution.
+  NodeId insert_node(NodeId before, Op op, std::string name, std::vector<ValueId> inputs,
+                     std::vector<TensorType> results, Attributes attrs = {});
+  void set_outputs(std::vector<ValueId> outputs) { outputs_ = std::move(outputs); }
+
+  [[nodiscard]] Value& value(ValueId id) { return values_[id]; }
+  [[nodiscard]] const Value& value(ValueId id) const { return values_[id]; }
+  [[nodiscard]] Node& node(NodeId id) { return nodes_[id]; }
+  [[nodiscard]] const Node& node(NodeId id) const { return nodes_[id]; }
+  [[nodiscard]] std::size_t value_count() const { return values_.size(); }
+  [[nodiscard]] std::size_t node_count() const { return nodes_.size(); }
+  [[nodiscard]] const std::vector<ValueId>& inputs() const { return inputs_; }
+  [[nodiscard]] const std::vector<ValueId>& outputs() const { return outputs_; }
+  // Live nodes in the order of execution. Recomputed by each call.
+  [[nodiscard]] std::vector<NodeId> order() const;
+
+  // Live nodes that read `id`; a node that reads it twice is listed once.
+  [[nodiscard]] std::vector<NodeId> users(ValueId id) const;
+  [[nodiscard]] bool is_output(ValueId id) const;
+  // The node that computes `id`, or nullptr for inputs and constants.
+  [[nodiscard]] const Node* producer(ValueId id) const;
+  // Makes every live node and the graph outputs read `to` instead of `from`.
+  void replace_uses(ValueId from, ValueId to);
+  void erase_node(NodeId id) { nodes_[id].dead = true; }
+  // Erases nodes none of whose results is used.
+  void erase_unused();
+
+ private:
+  NodeId make_node(Op op, std::string name, std::vector<ValueId> inputs, std::vector<TensorType> results,
+                   Attributes attrs);
+
+  std::vector<Value> values_;
+  std::vector<Node> nodes_;
+  std::vector<NodeId> order_;
+  std::vector<ValueId> inputs_;
+  std::vector<ValueId> outputs_;
+};
+
+// Checks every rule of the IR: ids in range, each value defined before it is used, constants of the right
+// size, quantization parameters complete, and that every operator's attributes, operands and result types
+// agree with its shape rule. The message names the node.
+[[nodiscard]] Status verify(const Graph& graph);
+
+// The text form; parse(print(g)) is g, except that constants above 64 bytes are written as
+// "<n bytes>" and come back zero-filled.
+[[nodiscard]] std::string print(const Graph& graph);
+[[nodiscard]] Result<Graph> parse(std::string_view text);
+
+}  // namespace enn

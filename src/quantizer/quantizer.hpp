@@ -1,0 +1,99 @@
+// EnnQuantizer: which values of a graph are quantized, and how. It decides where and of which kind; it knows
+// no numbers (scales come from observers).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "ir/graph.hpp"
+
+namespace enn {
+
+// Names and numbers as in executorch.backends.samsung.quantizer.
+enum class Precision : std::uint8_t { A8W8 = 3 };
+[[nodiscard]] Result<Precision> precision_from_string(std::string_view name);
+
+enum class QScheme : std::uint8_t { PerTensorAffine, PerTensorSymmetric, PerChannelSymmetric };
+
+// Named as torchao names them.
+enum class Observer : std::uint8_t {
+  MinMax,
+  PerChannelMinMax,
+  FusedMovingAvgFakeQuantize,             // QAT activations and per-tensor weights
+  FusedMovingAvgPerChannelFakeQuantize,   // QAT per-channel weights
+};
+
+struct QuantizationSpec {
+  DType dtype = DType::Int8;
+  std::int32_t quant_min = -128;
+  std::int32_t quant_max = 127;
+  QScheme qscheme = QScheme::PerTensorAffine;
+  int ch_axis = -1;      // per-channel schemes only
+  Observer observer = Observer::MinMax;
+  double eps = 0.000244140625;   // 2^-12, the smallest scale an observer gives
+  friend bool operator==(const QuantizationSpec&, const QuantizationSpec&) = default;
+};
+
+struct FixedQParamsSpec {
+  DType dtype = DType::Int8;
+  double scale = 1.0;
+  std::int32_t zero_point = 0;
+  std::int32_t quant_min = -128;
+  std::int32_t quant_max = 127;
+  friend bool operator==(const FixedQParamsSpec&, const FixedQParamsSpec&) = default;
+};
+
+// Shares the observer of the edge `value` -> `consumer`, or of the value itself when consumer is kNone.
+struct SharedSpec {
+  ValueId value = kNone;
+  NodeId consumer = kNone;
+  friend bool operator==(const SharedSpec&, const SharedSpec&) = default;
+};
+
+using Spec = std::variant<QuantizationSpec, FixedQParamsSpec, SharedSpec>;
+
+struct Annotation {
+  std::vector<std::pair<ValueId, Spec>> inputs;   // operand -> spec
+  std::optional<Spec> output;
+};
+
+struct QuantizationConfig {
+  QuantizationSpec activation;
+  QuantizationSpec weight;
+};
+
+// torchao's observers for `precision`, as upstream's get_quant_config chooses them.
+[[nodiscard]] QuantizationConfig quantization_config(Precision precision, bool is_per_channel, bool is_qat);
+
+// What each graph input and each node was given; nullopt where nothing is quantized.
+class Annotations {
+ public:
+  explicit Annotations(const Graph& graph);
+  [[nodiscard]] const std::optional<Annotation>& node(NodeId id) const { return nodes_[id]; }
+  [[nodiscard]] const std::optional<Spec>& input(ValueId id) const { return inputs_[id]; }
+  [[nodiscard]] bool annotated(NodeId id) const { return nodes_[id].has_value(); }
+  void set(NodeId id, Annotation annotation) { nodes_[id] = std::move(annotation); }
+  void set_input(ValueId id, Spec spec) { inputs_[id] = spec; }
+
+ private:
+  std::vector<std::optional<Annotation>> nodes_;
+  std::vector<std::optional<Spec>> inputs_;   // indexed by ValueId
+};
+
+class EnnQuantizer {
+ public:
+  void set_quant_params(Precision precision, bool is_per_channel, bool is_qat);
+  // Precondition: verify(graph) is Ok.
+  [[nodiscard]] Annotations annotate(const Graph& graph) const;
+
+ private:
+  Precision precision_ = Precision::A8W8;
+  bool is_per_channel_ = true;
+  bool is_qat_ = false;
+};
+
+}  // namespace enn
