@@ -1,0 +1,55 @@
+// Loading and running a compiled program: the C++ API that the ExecuTorch delegate, the tools and the tests use.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/parallel.hpp"
+#include "base/result.hpp"
+#include "base/tensor_type.hpp"
+
+namespace enn {
+
+struct LoadOptions {
+  // "reference", "avx2", …; empty: as ENN_ISA says, else the best of this CPU.
+  std::string isa;
+  // Upper bound of the threads that execute() will use; scratch memory is sized by it. >= 1.
+  int max_threads = 1;
+};
+
+struct StepInfo {
+  std::string name;      // of the model's node
+  std::string source;    // file:line of the eager model, or empty
+  std::string op;        // "Conv2D", …
+  std::string kernel;    // of the chosen kernel
+};
+
+// A loaded program. execute() on one Program must not run at the same time on two threads.
+class Program {
+ public:
+  virtual ~Program() = default;
+
+  // Verifies `payload` (schema/README.md) and prepares it to run. Trusts nothing in it. The bytes must
+  // outlive the Program.
+  [[nodiscard]] static Result<std::unique_ptr<Program>> load(std::span<const std::byte> payload,
+                                                             const LoadOptions& options = {});
+
+  // Types as the caller sees them: dense, row-major in the order of the shape.
+  [[nodiscard]] virtual std::span<const TensorType> inputs() const noexcept = 0;
+  [[nodiscard]] virtual std::span<const TensorType> outputs() const noexcept = 0;
+  [[nodiscard]] virtual const std::vector<StepInfo>& steps() const noexcept = 0;
+  [[nodiscard]] virtual std::string_view isa() const noexcept = 0;
+  [[nodiscard]] virtual std::size_t arena_bytes() const noexcept = 0;
+
+  // Preconditions: one pointer per input and output, each to at least the bytes of its type; outputs do not
+  // overlap inputs or each other. Does not allocate.
+  virtual void execute(std::span<const std::byte* const> inputs, std::span<std::byte* const> outputs,
+                       Parallel& parallel) noexcept = 0;
+};
+
+}  // namespace enn

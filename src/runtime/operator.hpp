@@ -1,0 +1,94 @@
+// The border between the program loader and the operators. At load each Step is *bound*: everything about it
+// is checked, its weights are packed, its kernel chosen. Running it does none of that and never allocates.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/cpu_features.hpp"
+#include "base/parallel.hpp"
+#include "base/result.hpp"
+#include "program_generated.h"
+
+namespace enn {
+
+// A checked tensor of the program: in bounds of its storage, dimensions positive, sizes without overflow.
+struct TensorInfo {
+  std::uint32_t id = 0;
+  program::DType dtype{};
+  std::vector<std::int64_t> shape;      // physical, row-major
+  std::int64_t numel = 0;
+  std::size_t bytes = 0;
+  program::Storage storage{};
+  std::uint64_t offset = 0;
+  float scale = 1.0F;
+  std::int32_t zero_point = 0;
+};
+
+// Base addresses during one run. Inputs and outputs are the caller's, at no particular alignment.
+struct Frame {
+  std::byte* arena = nullptr;                        // 64-byte aligned
+  const std::byte* constants = nullptr;
+  std::span<const std::byte* const> inputs;
+  std::span<std::byte* const> outputs;
+  std::byte* scratch = nullptr;                      // 64-byte aligned, at least the largest scratch request
+  Parallel* parallel = nullptr;
+
+  [[nodiscard]] const std::byte* read(const TensorInfo& tensor) const noexcept {
+    switch (tensor.storage) {
+      case program::Storage_Arena: return arena + tensor.offset;
+      case program::Storage_Constant: return constants + tensor.offset;
+      case program::Storage_Input: return inputs[tensor.offset];
+      case program::Storage_Output: return outputs[tensor.offset];
+    }
+    return nullptr;
+  }
+  // Precondition: the tensor's storage is Arena or Output.
+  [[nodiscard]] std::byte* write(const TensorInfo& tensor) const noexcept {
+    return tensor.storage == program::Storage_Arena ? arena + tensor.offset : outputs[tensor.offset];
+  }
+};
+
+class Operator {
+ public:
+  virtual ~Operator() = default;
+  virtual void run(const Frame& frame) const noexcept = 0;
+  // Name of the kernel that runs, e.g. "igemm_u8_s8_u8_4x24c4_avx2"; for profiles and tests.
+  [[nodiscard]] virtual std::string_view kernel() const noexcept { return "reference"; }
+};
+
+// What a bind function may ask for.
+class Binder {
+ public:
+  virtual ~Binder() = default;
+  // The tensor, or InvalidProgram when the id is out of range.
+  [[nodiscard]] virtual Result<const TensorInfo*> tensor(std::uint32_t id) const = 0;
+  // As tensor(), and it must be writable (Arena or Output).
+  [[nodiscard]] virtual Result<const TensorInfo*> result(std::uint32_t id) const = 0;
+  // The bytes of a Constant tensor; InvalidProgram when it is not one. They live as long as the program and
+  // may lie at any address.
+  [[nodiscard]] virtual Result<std::span<const std::byte>> constant(const TensorInfo& tensor) const = 0;
+  // Scratch memory is shared by all operators: contents do not survive from one to the next.
+  virtual void request_scratch(std::size_t bytes) = 0;
+  // Kernels may use these features and no others.
+  [[nodiscard]] virtual CpuFeatures features() const = 0;
+  // Upper bound of Parallel::thread_count() during any run; scratch per thread is sized by it.
+  [[nodiscard]] virtual int max_threads() const = 0;
+};
+
+// One per table of the Operator union, in ops/<family>/execute.cpp. The table comes from an untrusted file
+// whose FlatBuffer structure, but not its meaning, was verified: a bind function checks every id, shape,
+// dtype, attribute and the finiteness of every float before it keeps a pointer, and bounds the work that a
+// run can take by the sizes of its tensors. An operator may read up to 64 bytes past the end of an arena
+// tensor (the arena has that slack) but never past inputs, outputs or constants.
+using OperatorPtr = std::unique_ptr<Operator>;
+#define ENN_BIND(Table, function) \
+  [[nodiscard]] Result<OperatorPtr> function(const program::Table& op, Binder& binder);
+#include "runtime/operators.def"
+#undef ENN_BIND
+
+}  // namespace enn
