@@ -109,7 +109,7 @@ struct Node {
   Attributes attrs;
   std::string target;    // the spelling it was imported from, e.g. "aten.conv2d.default"; for messages
   std::string source;    // file:line of the eager model, where known
-  bool dead = false;     // erased; skipped everywhere and dropped by Graph::compact()
+  bool dead = false;     // erased; skipped everywhere
 };
 
 class Graph {
