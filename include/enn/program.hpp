@@ -20,6 +20,10 @@ struct LoadOptions {
   std::string isa;
   // Upper bound of the threads that execute() will use; scratch memory is sized by it. >= 1.
   int max_threads = 1;
+  // Programs that need more are refused: bytes of arena and scratch memory together, and elementary
+  // operations (roughly multiply-adds) of one execute().
+  std::uint64_t max_memory_bytes = std::uint64_t{2} << 30U;
+  std::uint64_t max_operations = std::uint64_t{1} << 44U;
 };
 
 struct StepInfo {
@@ -34,8 +38,8 @@ class Program {
  public:
   virtual ~Program() = default;
 
-  // Verifies `payload` (schema/README.md) and prepares it to run. Trusts nothing in it. The bytes must
-  // outlive the Program.
+  // Verifies `payload` (schema/README.md) and prepares it to run. Trusts nothing in it. The bytes may lie at
+  // any address; they must outlive the Program unless owns_payload().
   [[nodiscard]] static Result<std::unique_ptr<Program>> load(std::span<const std::byte> payload,
                                                              const LoadOptions& options = {});
 
@@ -45,6 +49,8 @@ class Program {
   [[nodiscard]] virtual const std::vector<StepInfo>& steps() const noexcept = 0;
   [[nodiscard]] virtual std::string_view isa() const noexcept = 0;
   [[nodiscard]] virtual std::size_t arena_bytes() const noexcept = 0;
+  // True when load() copied what it needs of the payload (it does so when the address is not aligned).
+  [[nodiscard]] virtual bool owns_payload() const noexcept = 0;
 
   // Preconditions: one pointer per input and output, each to at least the bytes of its type; outputs do not
   // overlap inputs or each other. Does not allocate.

@@ -65,15 +65,21 @@ class Operator {
 class Binder {
  public:
   virtual ~Binder() = default;
-  // The tensor, or InvalidProgram when the id is out of range.
-  [[nodiscard]] virtual Result<const TensorInfo*> tensor(std::uint32_t id) const = 0;
-  // As tensor(), and it must be writable (Arena or Output).
-  [[nodiscard]] virtual Result<const TensorInfo*> result(std::uint32_t id) const = 0;
+  // A tensor that the step reads. InvalidProgram when the id is out of range or when no earlier step, input
+  // or constant defines all of its bytes. The pointer lives as long as the program.
+  [[nodiscard]] virtual Result<const TensorInfo*> tensor(std::uint32_t id) = 0;
+  // A tensor that the step writes, every byte of it: Arena or Output. InvalidProgram otherwise, and when it
+  // overlaps a tensor that the step reads, unless both are the same bytes (an elementwise step in place).
+  [[nodiscard]] virtual Result<const TensorInfo*> result(std::uint32_t id) = 0;
   // The bytes of a Constant tensor; InvalidProgram when it is not one. They live as long as the program and
   // may lie at any address.
   [[nodiscard]] virtual Result<std::span<const std::byte>> constant(const TensorInfo& tensor) const = 0;
   // Scratch memory is shared by all operators: contents do not survive from one to the next.
   virtual void request_scratch(std::size_t bytes) = 0;
+  // Elementary operations (multiply-adds, window reads, …) of one run of this step, beyond one per element
+  // of each tensor that was asked for; UINT64_MAX when the product overflows. The loader refuses programs
+  // whose sum exceeds LoadOptions::max_operations.
+  virtual void report_cost(std::uint64_t operations) = 0;
   // Kernels may use these features and no others.
   [[nodiscard]] virtual CpuFeatures features() const = 0;
   // Upper bound of Parallel::thread_count() during any run; scratch per thread is sized by it.
