@@ -1,0 +1,136 @@
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstring>
+#include <memory>
+#include <optional>
+
+#include "bindings.hpp"
+#include "ir/graph.hpp"
+#include "ops/import.hpp"
+
+namespace enn::python {
+
+namespace {
+
+using ConstantArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+
+std::optional<DType> dtype_of(nb::dlpack::dtype dtype) {
+  if (dtype.lanes != 1) return std::nullopt;
+  const char* prefix = nullptr;
+  switch (static_cast<nb::dlpack::dtype_code>(dtype.code)) {
+    case nb::dlpack::dtype_code::Bool:
+      return DType::Bool;
+    case nb::dlpack::dtype_code::Int:
+      prefix = "int";
+      break;
+    case nb::dlpack::dtype_code::UInt:
+      prefix = "uint";
+      break;
+    case nb::dlpack::dtype_code::Float:
+      prefix = "float";
+      break;
+    default:
+      return std::nullopt;
+  }
+  return dtype_from_string(str(prefix, static_cast<int>(dtype.bits)));
+}
+
+ValueId add_constant(Graph& graph, std::string name, const ConstantArray& array) {
+  const auto dtype = dtype_of(array.dtype());
+  if (!dtype)
+    raise(error(Code::InvalidArgument, "constant '", name,
+                "' has an element type that this engine does not know"));
+  TensorType type{*dtype, {}};
+  for (std::size_t d = 0; d < array.ndim(); ++d)
+    type.shape.push_back(static_cast<std::int64_t>(array.shape(d)));
+  auto data = std::make_shared<std::vector<std::byte>>(array.nbytes());
+  if (!data->empty()) std::memcpy(data->data(), array.data(), data->size());
+  return graph.add_constant(std::move(name), std::move(type), std::move(data));
+}
+
+// Python's bool is an int and an int is accepted as a float, so the order of the tests matters.
+template <typename T>
+std::vector<T> list_of(nb::handle items) {
+  std::vector<T> values;
+  for (nb::handle item : items) values.push_back(nb::cast<T>(item));
+  return values;
+}
+
+Argument list_argument(const std::string& name, nb::handle items) {
+  bool tensors = false;
+  bool numbers = false;
+  for (nb::handle item : items) {
+    tensors |= nb::isinstance<TensorArgument>(item) || item.is_none();
+    numbers |= PyFloat_Check(item.ptr()) != 0;
+    if (!tensors && !numbers && PyLong_Check(item.ptr()) == 0) {
+      raise(error(Code::InvalidArgument, "argument '", name,
+                  "' holds something that is neither a number nor a tensor"));
+    }
+  }
+  if (numbers) return list_of<double>(items);
+  if (!tensors) return list_of<std::int64_t>(items);
+  std::vector<TensorArgument> values;
+  for (nb::handle item : items) {
+    values.push_back(item.is_none() ? TensorArgument{} : nb::cast<TensorArgument>(item));
+  }
+  return values;
+}
+
+Argument argument(const std::string& name, nb::handle value) {
+  if (value.is_none()) return std::monostate{};
+  if (nb::isinstance<TensorArgument>(value)) return nb::cast<TensorArgument>(value);
+  if (PyBool_Check(value.ptr())) return nb::cast<bool>(value);
+  if (PyLong_Check(value.ptr())) return nb::cast<std::int64_t>(value);
+  if (PyFloat_Check(value.ptr())) return nb::cast<double>(value);
+  if (PyUnicode_Check(value.ptr())) return nb::cast<std::string>(value);
+  if (PyList_Check(value.ptr()) || PyTuple_Check(value.ptr())) return list_argument(name, value);
+  raise(error(Code::InvalidArgument, "argument '", name, "' has a type that no operator takes"));
+}
+
+std::pair<NodeId, std::vector<ValueId>> add_call(
+    Graph& graph, std::string target, std::string name,
+    const std::vector<std::pair<std::string, nb::object>>& arguments,
+    const std::vector<PyTensorType>& results, std::string source) {
+  Call call{std::move(target), std::move(name), {}, {}, std::move(source)};
+  for (const auto& [key, value] : arguments) call.arguments.emplace_back(key, argument(key, value));
+  for (const auto& result : results)
+    call.results.push_back(tensor_type(result, str("node '", call.name, "'")));
+  const NodeId id = take(import_call(graph, call));
+  return {id, graph.node(id).outputs};
+}
+
+}  // namespace
+
+void bind_graph(nb::module_& module) {
+  nb::class_<TensorArgument>(module, "Tensor",
+                             "A tensor argument of a call: the number of a value of the graph.")
+      .def(
+          "__init__", [](TensorArgument* self, ValueId id) { new (self) TensorArgument{id}; },
+          nb::arg("id"))
+      .def_ro("id", &TensorArgument::id);
+
+  nb::class_<Graph>(module, "Graph",
+                    "A graph of the IR, built call by call in the order of execution.")
+      .def(nb::init<>())
+      .def(
+          "add_input",
+          [](Graph& graph, std::string name, const PyTensorType& type) {
+            TensorType checked = tensor_type(type, str("input '", name, "'"));
+            return graph.add_input(std::move(name), std::move(checked));
+          },
+          nb::arg("name"), nb::arg("type"))
+      .def("add_constant", &add_constant, nb::arg("name"), nb::arg("array"))
+      .def("add_call", &add_call, nb::arg("target"), nb::arg("name"), nb::arg("arguments"),
+           nb::arg("results"), nb::arg("source") = "",
+           "Imports the call of an ATen overload; returns the node and its values.")
+      .def("set_outputs", &Graph::set_outputs, nb::arg("values"))
+      .def("verify", [](const Graph& graph) { check(verify(graph)); })
+      .def("__str__", [](const Graph& graph) { return print(graph); })
+      .def_static(
+          "parse", [](const std::string& text) { return take(parse(text)); }, nb::arg("text"));
+}
+
+}  // namespace enn::python

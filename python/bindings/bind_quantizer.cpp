@@ -1,0 +1,127 @@
+#include <nanobind/operators.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/variant.h>
+#include <nanobind/stl/vector.h>
+
+#include <tuple>
+
+#include "bindings.hpp"
+#include "quantizer/quantizer.hpp"
+
+namespace enn::python {
+
+namespace {
+
+using OperandSpecs = std::vector<std::pair<ValueId, Spec>>;
+using InputSpecs = std::vector<std::pair<ValueId, Spec>>;
+using NodeSpecs = std::vector<std::tuple<NodeId, OperandSpecs, std::optional<Spec>>>;
+
+std::pair<InputSpecs, NodeSpecs> annotate_graph(const EnnQuantizer& quantizer, const Graph& graph) {
+  check(verify(graph));
+  const Annotations annotations = quantizer.annotate(graph);
+  InputSpecs inputs;
+  for (const ValueId id : graph.inputs()) {
+    if (const auto& spec = annotations.input(id)) inputs.emplace_back(id, *spec);
+  }
+  NodeSpecs nodes;
+  for (const NodeId id : graph.order()) {
+    if (const auto& annotation = annotations.node(id)) {
+      nodes.emplace_back(id, annotation->inputs, annotation->output);
+    }
+  }
+  return {std::move(inputs), std::move(nodes)};
+}
+
+// Name of a value of one of the quantizer's enumerations.
+std::string name_of(QScheme scheme) {
+  switch (scheme) {
+    case QScheme::PerTensorAffine:
+      return "per_tensor_affine";
+    case QScheme::PerTensorSymmetric:
+      return "per_tensor_symmetric";
+    case QScheme::PerChannelSymmetric:
+      return "per_channel_symmetric";
+  }
+  return "";
+}
+
+std::string name_of(Observer observer) {
+  switch (observer) {
+    case Observer::MinMax:
+      return "MinMax";
+    case Observer::PerChannelMinMax:
+      return "PerChannelMinMax";
+    case Observer::FusedMovingAvgFakeQuantize:
+      return "FusedMovingAvgFakeQuantize";
+    case Observer::FusedMovingAvgPerChannelFakeQuantize:
+      return "FusedMovingAvgPerChannelFakeQuantize";
+  }
+  return "";
+}
+
+nb::object key_of(const QuantizationSpec& spec) {
+  return nb::make_tuple(std::string(to_string(spec.dtype)), spec.quant_min, spec.quant_max,
+                        name_of(spec.qscheme), spec.ch_axis, name_of(spec.observer), spec.eps);
+}
+
+}  // namespace
+
+void bind_quantizer(nb::module_& module) {
+  nb::class_<QuantizationSpec>(module, "QuantizationSpec", "Quantize with an observer.")
+      .def_prop_ro("dtype",
+                   [](const QuantizationSpec& spec) { return std::string(to_string(spec.dtype)); })
+      .def_ro("quant_min", &QuantizationSpec::quant_min)
+      .def_ro("quant_max", &QuantizationSpec::quant_max)
+      .def_prop_ro("qscheme", [](const QuantizationSpec& spec) { return name_of(spec.qscheme); })
+      .def_ro("ch_axis", &QuantizationSpec::ch_axis)
+      .def_prop_ro("observer", [](const QuantizationSpec& spec) { return name_of(spec.observer); })
+      .def_ro("eps", &QuantizationSpec::eps)
+      .def(nb::self == nb::self)
+      .def("__hash__", [](const QuantizationSpec& spec) { return nb::hash(key_of(spec)); });
+
+  nb::class_<FixedQParamsSpec>(module, "FixedQParamsSpec", "Quantize with given parameters.")
+      .def_prop_ro("dtype",
+                   [](const FixedQParamsSpec& spec) { return std::string(to_string(spec.dtype)); })
+      .def_ro("scale", &FixedQParamsSpec::scale)
+      .def_ro("zero_point", &FixedQParamsSpec::zero_point)
+      .def_ro("quant_min", &FixedQParamsSpec::quant_min)
+      .def_ro("quant_max", &FixedQParamsSpec::quant_max);
+
+  nb::class_<SharedSpec>(
+      module, "SharedSpec",
+      "Share the observer of the edge value -> consumer, or of the value when consumer is None.")
+      .def_ro("value", &SharedSpec::value)
+      .def_prop_ro("consumer", [](const SharedSpec& spec) {
+        return spec.consumer == kNone ? std::nullopt : std::optional<NodeId>(spec.consumer);
+      });
+
+  module.def(
+      "quantization_config",
+      [](const std::string& precision, bool is_per_channel, bool is_qat) {
+        const QuantizationConfig config =
+            quantization_config(take(precision_from_string(precision)), is_per_channel, is_qat);
+        return std::pair(config.activation, config.weight);
+      },
+      nb::arg("precision"), nb::arg("is_per_channel"), nb::arg("is_qat"),
+      "The specs of activations and of weights.");
+
+  nb::class_<EnnQuantizer>(module, "EnnQuantizer",
+                           "Decides which values of a graph are quantized, and how.")
+      .def(nb::init<>())
+      .def(
+          "set_quant_params",
+          [](EnnQuantizer& quantizer, const std::string& precision, bool is_per_channel,
+             bool is_qat) {
+            quantizer.set_quant_params(take(precision_from_string(precision)), is_per_channel,
+                                       is_qat);
+          },
+          nb::arg("precision"), nb::arg("is_per_channel"), nb::arg("is_qat"))
+      .def("annotate", &annotate_graph, nb::arg("graph"),
+           "What is quantized: [(input, spec)] and [(node, [(operand, spec)], spec of the result "
+           "or None)].");
+}
+
+}  // namespace enn::python

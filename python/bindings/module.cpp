@@ -1,0 +1,12 @@
+#include "bindings.hpp"
+
+NB_MODULE(_core, module) {
+  module.doc() = "The C++ core of openenn: graph, quantizer, partitioner, compiler and runtime.";
+  enn::python::bind_errors(module);
+  enn::python::bind_operators(module);
+  enn::python::bind_graph(module);
+  enn::python::bind_quantizer(module);
+  enn::python::bind_partitioner(module);
+  enn::python::bind_compiler(module);
+  enn::python::bind_program(module);
+}

@@ -1,0 +1,39 @@
+"""EnnBackend.preprocess: the core compiles a partition into the bytes that the delegate runs."""
+
+from typing import final
+
+import torch
+from executorch.exir.backend.backend_details import BackendDetails, CompileSpec, PreprocessResult
+from torch.export import ExportedProgram
+from torch.fx import Node
+
+from openenn import _core, fx
+from openenn.compile_options import chipset_of
+
+
+@final
+class EnnBackend(BackendDetails):
+    """Known to ExecuTorch by the name of this class."""
+
+    @staticmethod
+    def preprocess(edge_program: ExportedProgram, compile_specs: list[CompileSpec]) -> PreprocessResult:
+        """The compiled program of a partition."""
+        chipset_of(compile_specs)
+        imported = fx.import_program(edge_program)
+        _check_dim_order(edge_program)
+        payload, _ = _core.compile(imported.graph)
+        return PreprocessResult(processed_bytes=payload, debug_handle_map={})
+
+
+def _check_dim_order(program: ExportedProgram) -> None:
+    """Tensors cross the border of a delegate in the order of their shape."""
+    signature = program.graph_signature
+    border: list[Node] = [node for node in program.graph.nodes if node.name in signature.user_inputs]
+    border += [node for node in program.graph.output_node().all_input_nodes]
+    for node in border:
+        tensor = node.meta.get("val")
+        if isinstance(tensor, torch.Tensor) and not tensor.is_contiguous():
+            raise _core.EnnError(
+                f"'{node.name}' has shape {list(tensor.shape)} and strides {list(tensor.stride())}; "
+                "inputs and outputs of the engine must be contiguous"
+            )

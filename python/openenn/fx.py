@@ -1,0 +1,181 @@
+"""From FX graphs to the core's graph: the calls as they stand, named by their schemas. No operator is known here."""
+
+import operator
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import GraphModule, Node
+
+from openenn import _core
+
+_LIBRARY_FOLDER = str(Path(torch.__file__).parent)
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+_OPERATORS = frozenset(target for target, _, _ in _core.operators())
+
+
+@dataclass
+class ImportedGraph:
+    """A graph of the core and the FX nodes that its values and nodes stand for."""
+
+    graph: _core.Graph = field(default_factory=_core.Graph)
+    values: dict[int, Node] = field(default_factory=dict)
+    nodes: dict[int, Node] = field(default_factory=dict)
+
+
+def import_module(module: GraphModule) -> ImportedGraph:
+    """The graph of a module in training IR, as torch.export.export(…).module() gives it."""
+
+    def constant(node: Node) -> torch.Tensor | None:
+        if node.op != "get_attr":
+            return None
+        owner: Any = module
+        for name in str(node.target).split("."):
+            owner = getattr(owner, name)
+        return owner if isinstance(owner, torch.Tensor) else None
+
+    return _Importer(constant).run(module.graph)
+
+
+def import_program(program: ExportedProgram) -> ImportedGraph:
+    """The graph of an exported program, whose parameters, buffers and constants are placeholders."""
+    signature = program.graph_signature
+    mutated = set(signature.buffers_to_mutate.values())
+
+    def constant(node: Node) -> torch.Tensor | None:
+        if node.op == "get_attr":
+            value = getattr(program.graph_module, str(node.target), None)
+            return value if isinstance(value, torch.Tensor) else None
+        if node.name in signature.inputs_to_parameters:
+            return program.state_dict[signature.inputs_to_parameters[node.name]]
+        if node.name in signature.inputs_to_buffers:
+            name = signature.inputs_to_buffers[node.name]
+            if name in mutated:
+                return None
+            return program.state_dict[name] if name in program.state_dict else program.constants[name]
+        if node.name in signature.inputs_to_lifted_tensor_constants:
+            return program.constants[signature.inputs_to_lifted_tensor_constants[node.name]]
+        return None
+
+    return _Importer(constant).run(program.graph)
+
+
+def target_name(target: Any) -> str:
+    """ "aten.conv2d.default" for the ATen overload, its edge counterpart and everything that wraps one."""
+    return str(getattr(target, "_op", target))
+
+
+def source_line(node: Node) -> str:
+    """file:line of the eager model: the innermost frame that is not torch's own."""
+    frames = _FRAME.findall(node.meta.get("stack_trace") or "")
+    own = [frame for frame in frames if not frame[0].startswith(_LIBRARY_FOLDER)]
+    return ":".join((own or frames)[-1]) if frames else ""
+
+
+class _Importer:
+    def __init__(self, constant: Callable[[Node], torch.Tensor | None]) -> None:
+        self._constant = constant
+        self._result = ImportedGraph()
+        # The value of each FX node; a list for nodes with several results, with None where one is no tensor.
+        self._ids: dict[Node, int | list[int | None]] = {}
+
+    def run(self, graph: torch.fx.Graph) -> ImportedGraph:
+        for node in graph.nodes:
+            if node.op in ("placeholder", "get_attr"):
+                self._add_leaf(node)
+            elif node.op == "call_function":
+                self._add_call(node)
+            elif node.op == "output":
+                outputs = [self._ids.get(item) for item in _nodes_in(node.args)]
+                self._result.graph.set_outputs([item for item in outputs if isinstance(item, int)])
+        return self._result
+
+    def _define(self, node: Node, value: int) -> None:
+        self._ids[node] = value
+        self._result.values[value] = node
+
+    def _add_leaf(self, node: Node) -> None:
+        constant = self._constant(node)
+        if constant is not None:
+            tensor = constant.detach()
+            _tensor_type(node, tensor)
+            self._define(node, self._result.graph.add_constant(node.name, tensor.contiguous()))
+        elif node.op == "placeholder" and isinstance(node.meta.get("val"), torch.Tensor):
+            self._define(node, self._result.graph.add_input(node.name, _tensor_type(node, node.meta["val"])))
+
+    def _add_call(self, node: Node) -> None:
+        if node.target is operator.getitem:
+            results = self._ids.get(node.args[0])
+            if isinstance(results, list) and results[node.args[1]] is not None:
+                self._define(node, results[node.args[1]])
+            return
+        if "val" not in node.meta:
+            raise _core.EnnError(
+                f"node '{node.name}' ({node.target}) has no recorded result type; export the model again"
+            )
+        result = node.meta["val"]
+        several = isinstance(result, (tuple, list))
+        tensors = [item for item in (result if several else (result,)) if isinstance(item, torch.Tensor)]
+        if not tensors:
+            return
+        target = target_name(node.target)
+        arguments = self._arguments(node) if target in _OPERATORS else self._operands(node)
+        types = [_tensor_type(node, tensor) for tensor in tensors]
+        core_node, values = self._result.graph.add_call(target, node.name, arguments, types, source_line(node))
+        self._result.nodes[core_node] = node
+        if not several:
+            self._define(node, values[0])
+            return
+        remaining = iter(values)
+        self._ids[node] = [next(remaining) if isinstance(item, torch.Tensor) else None for item in result]
+        for value in values:
+            self._result.values[value] = node
+
+    def _operands(self, node: Node) -> list[tuple[str, Any]]:
+        """Only the tensors, for an operator that the core does not know: they keep the graph connected."""
+        ids = [self._ids.get(item) for item in node.all_input_nodes]
+        return [(str(i), _core.Tensor(item)) for i, item in enumerate(ids) if isinstance(item, int)]
+
+    def _arguments(self, node: Node) -> list[tuple[str, Any]]:
+        schema = getattr(node.target, "_op", node.target)._schema
+        names = [argument.name for argument in schema.arguments]
+        named = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+        return [(name, self._argument(node, value)) for name, value in named.items()]
+
+    def _argument(self, node: Node, value: Any) -> Any:
+        if isinstance(value, Node):
+            number = self._ids.get(value)
+            if not isinstance(number, int):
+                raise _core.EnnError(
+                    f"node '{node.name}' ({node.target}) depends on the shape or value of '{value.name}'; "
+                    "only static shapes are supported"
+                )
+            return _core.Tensor(number)
+        if isinstance(value, (list, tuple)):
+            return [self._argument(node, item) for item in value]
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        return str(value).removeprefix("torch.")
+
+
+def _nodes_in(value: Any) -> Iterator[Node]:
+    if isinstance(value, Node):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _nodes_in(item)
+    elif isinstance(value, dict):
+        yield from _nodes_in(list(value.values()))
+
+
+def _tensor_type(node: Node, tensor: torch.Tensor) -> tuple[str, list[int]]:
+    if not all(isinstance(size, int) for size in tensor.shape):
+        raise _core.EnnError(
+            f"node '{node.name}' ({node.target}) has the dynamic shape {list(tensor.shape)}; "
+            "only static shapes are supported"
+        )
+    return str(tensor.dtype).removeprefix("torch."), list(tensor.shape)

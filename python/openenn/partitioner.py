@@ -1,0 +1,99 @@
+"""EnnPartitioner: tags the nodes of an edge program that the core takes."""
+
+import logging
+import operator
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import torch
+from executorch.exir.backend.backend_details import CompileSpec
+from executorch.exir.backend.partitioner import DelegationSpec, Partitioner, PartitionResult
+from executorch.exir.backend.utils import tag_constant_data
+from torch._decomp import core_aten_decompositions
+from torch.export import ExportedProgram, default_decompositions
+from torch.fx import Node
+
+from openenn import _core, fx
+from openenn.backend import EnnBackend
+from openenn.compile_options import chipset_of
+
+_logger = logging.getLogger("openenn")
+
+
+class EnnPartitioner(Partitioner):
+    """Delegates to the Exynos (ENN) backend what it takes; `reasons` says why the other nodes were left out."""
+
+    def __init__(self, compile_specs: Sequence[CompileSpec] | None = None) -> None:
+        super().__init__()
+        self.compile_specs = list(compile_specs or [])
+        chipset_of(self.compile_specs)  # a wrong chipset is refused here, where the user wrote it
+        self.delegation_spec = DelegationSpec(EnnBackend.__name__, self.compile_specs)
+        self.reasons: dict[str, str] = {}
+
+    def partition(self, edge_program: ExportedProgram) -> PartitionResult:
+        """Tags the nodes of each partition, and the constants that only they read."""
+        imported = fx.import_program(edge_program)
+        decisions = _core.partition(imported.graph)
+        self.reasons = {}
+        tags: dict[str, DelegationSpec] = {}
+        for number, node in imported.nodes.items():
+            partition, reason = decisions[number]
+            if partition < 0:
+                self.reasons[node.name] = reason
+                continue
+            tag = f"enn_{partition}"
+            tags[tag] = self.delegation_spec
+            node.meta["delegation_tag"] = tag
+            for user in node.users:
+                if user.target is operator.getitem:
+                    user.meta["delegation_tag"] = tag
+        tag_constant_data(edge_program)
+        self._log_reasons()
+        return PartitionResult(tagged_exported_program=edge_program, partition_tags=tags)
+
+    def ops_to_not_decompose(
+        self, ep: ExportedProgram
+    ) -> tuple[list[torch._ops.OpOverload], Callable[[Node], bool] | None]:
+        """The operators that the core knows whole, and a filter that asks it about each node."""
+        taken: set[str] | None = None
+
+        def is_taken(node: Node) -> bool:
+            nonlocal taken
+            if taken is None:
+                taken = _names_of_taken_nodes(ep)
+            return node.name in taken
+
+        return _decomposable_operators(), is_taken
+
+    def _log_reasons(self) -> None:
+        names = defaultdict(list)
+        for name, reason in self.reasons.items():
+            names[reason].append(name)
+        for reason, nodes in names.items():
+            others = f" (and {len(nodes) - 1} more)" if len(nodes) > 1 else ""
+            _logger.warning("node '%s'%s is left to other backends: %s", nodes[0], others, reason)
+
+
+def _names_of_taken_nodes(program: ExportedProgram) -> set[str]:
+    try:
+        imported = fx.import_program(program)
+        decisions = _core.partition(imported.graph)
+    except _core.EnnError:
+        return set()  # partition() says what is wrong, once everything is decomposed
+    return {node.name for number, node in imported.nodes.items() if decisions[number][0] >= 0}
+
+
+def _decomposable_operators() -> list[torch._ops.OpOverload]:
+    """The overloads of the core's table that ExecuTorch would decompose and lets a backend keep."""
+    decomposed = default_decompositions() | core_aten_decompositions()
+    operators = []
+    for target, _, _ in _core.operators():
+        namespace, name, overload = target.split(".")
+        packet = getattr(getattr(torch.ops, namespace), name, None)
+        op = getattr(packet, overload, None)
+        if op is None or op not in decomposed or namespace != "aten":
+            continue
+        aliases = any(result.alias_info is not None for result in op._schema.returns)
+        if not aliases and not op._schema.is_mutable:
+            operators.append(op)
+    return operators

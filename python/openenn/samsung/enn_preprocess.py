@@ -1,0 +1,9 @@
+"""EnnBackend under its ExecuTorch name."""
+
+from openenn.backend import (
+    EnnBackend,
+)
+
+__all__ = [
+    "EnnBackend",
+]
