@@ -1,0 +1,108 @@
+#include "base/file_io.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace enn {
+namespace {
+
+Status system_failure(const char* what, const std::filesystem::path& path, int error_number) {
+  return error(Code::InvalidArgument, "cannot ", what, " ", path, ": ",
+               std::generic_category().message(error_number));
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { close(); }
+
+  [[nodiscard]] bool valid() const { return fd_ >= 0; }
+  [[nodiscard]] int get() const { return fd_; }
+  // False with errno when the system reports a late write error.
+  bool close() { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0; }
+
+ private:
+  int fd_;
+};
+
+Status write_all(int fd, std::span<const std::byte> bytes, const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return system_failure("write", path, errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+// Makes a rename in `folder` durable. Some file systems cannot; the data itself is then safe all
+// the same.
+void sync_folder(const std::filesystem::path& folder) {
+  const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (descriptor.valid()) (void)::fsync(descriptor.get());
+}
+
+std::filesystem::path temporary_name(const std::filesystem::path& path) {
+  static std::atomic<unsigned> counter{0};
+  std::filesystem::path name = path;
+  name += str(".", ::getpid(), ".", counter.fetch_add(1), ".tmp");
+  return name;
+}
+
+Status write_and_rename(Descriptor& file, const std::filesystem::path& temporary,
+                        const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  ENN_TRY(write_all(file.get(), bytes, path));
+  if (::fsync(file.get()) != 0 || !file.close()) return system_failure("write", path, errno);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    return system_failure("replace", path, errno);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<std::byte>> read_file(const std::filesystem::path& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return system_failure("open", path, errno);
+  struct stat info{};
+  if (::fstat(file.get(), &info) != 0) return system_failure("read", path, errno);
+  if (S_ISDIR(info.st_mode)) return system_failure("read", path, EISDIR);
+
+  // A pipe or a growing file has more than fstat said: read until the end.
+  std::vector<std::byte> bytes(static_cast<std::size_t>(info.st_size) + 1);
+  std::size_t size = 0;
+  while (true) {
+    if (size == bytes.size()) bytes.resize(2 * bytes.size());
+    const ssize_t count = ::read(file.get(), bytes.data() + size, bytes.size() - size);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_failure("read", path, errno);
+    if (count == 0) break;
+    size += static_cast<std::size_t>(count);
+  }
+  bytes.resize(size);
+  return bytes;
+}
+
+Status write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  const std::filesystem::path temporary = temporary_name(path);
+  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (!file.valid()) return system_failure("create a file beside", path, errno);
+  const Status status = write_and_rename(file, temporary, path, bytes);
+  if (!status.ok()) {
+    (void)::unlink(temporary.c_str());
+    return status;
+  }
+  sync_folder(path.has_parent_path() ? path.parent_path() : ".");
+  return {};
+}
+
+}  // namespace enn
