@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -30,5 +31,12 @@ struct Call {
 // Appends the node. An overload that ops.def does not list becomes an Op::Unknown node, which keeps the
 // graph connected; an overload that is listed with arguments it cannot have is an error.
 [[nodiscard]] Result<NodeId> import_call(Graph& graph, const Call& call);
+
+// The overloads that ops.def lists, in its order.
+struct OverloadInfo {
+  std::string_view target;
+  Op op{};
+};
+[[nodiscard]] std::vector<OverloadInfo> overloads();
 
 }  // namespace enn

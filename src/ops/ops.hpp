@@ -7,17 +7,15 @@
 #include <vector>
 
 #include "ir/graph.hpp"
+#include "ir/rules.hpp"
 #include "quantizer/quantizer.hpp"
 
 namespace enn {
 
-class ProgramBuilder;   // compiler/program_builder.hpp
+class ProgramBuilder;   // ops/program_builder.hpp
 
 // The family column of ops.def, e.g. "conv".
 [[nodiscard]] std::string_view family(Op op);
-
-// Shape rule: the types of the results from operands and attributes, or why they do not fit together.
-[[nodiscard]] Result<std::vector<TensorType>> infer(const Graph& graph, const Node& node);
 
 // nullopt when the engine takes the node; otherwise one sentence that says why not, without the node's name.
 [[nodiscard]] std::optional<std::string> unsupported_reason(const Graph& graph, const Node& node);
@@ -25,15 +23,28 @@ class ProgramBuilder;   // compiler/program_builder.hpp
 // Quantization rule: adds to `annotations` what `node` asks for. Called in the order of execution.
 void annotate(const Graph& graph, NodeId node, const QuantizationConfig& config, Annotations& annotations);
 
-// Where an operator's operands and results must lie.
+// Where an operator's rank-4 operands and results lie.
 enum class LayoutRule {
-  Any,            // elementwise: any layout, the same for all rank-4 operands and results
+  Same,           // elementwise: either layout, the same for all of them
   ChannelsLast,   // image operators
   Contiguous,     // operators on the logical order
+  Free,           // each operand and result in any layout: the operator permutes as it goes
 };
-[[nodiscard]] LayoutRule layout_rule(Op op);
 
-// Writes the program operators that compute `node`. Precondition: all compiler passes have run.
+// How an operator behaves when its operands and its result are quantized.
+enum class QuantizedForm {
+  None,           // it has no 8-bit form: it runs in float between dequantize and quantize
+  Computes,       // operands and result each have their own quantization
+  Moves,          // elements pass through unchanged: the result has the operand's quantization
+};
+
+struct Traits {
+  LayoutRule layout = LayoutRule::Same;
+  QuantizedForm quantized = QuantizedForm::None;
+};
+[[nodiscard]] Traits traits(const Graph& graph, const Node& node);
+
+// Writes the program steps that compute `node`. Precondition: all compiler passes have run.
 [[nodiscard]] Status lower(const Graph& graph, const Node& node, ProgramBuilder& builder);
 
 }  // namespace enn

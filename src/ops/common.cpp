@@ -1,0 +1,238 @@
+#include "ops/common.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace enn {
+
+const Argument* Arguments::find(std::string_view name) const {
+  for (const auto& [key, value] : call_.arguments) {
+    if (key == name) return std::holds_alternative<std::monostate>(value) ? nullptr : &value;
+  }
+  return nullptr;
+}
+
+Status Arguments::wrong(std::string_view name, std::string_view expected) const {
+  return error(Code::InvalidArgument, "node '", call_.name, "' (", call_.target, "): argument '", name,
+               "' must be ", expected);
+}
+
+Result<ValueId> Arguments::optional_tensor(std::string_view name) const {
+  const Argument* found = find(name);
+  if (found == nullptr) return ValueId{kNone};
+  const auto* tensor = std::get_if<TensorArgument>(found);
+  if (tensor == nullptr) return wrong(name, "a tensor");
+  return ValueId{tensor->id};
+}
+
+Result<ValueId> Arguments::tensor(std::string_view name) const {
+  ENN_ASSIGN(const ValueId id, optional_tensor(name));
+  if (id == kNone) return wrong(name, "given");
+  return ValueId{id};
+}
+
+Result<std::vector<ValueId>> Arguments::tensors(std::string_view name) const {
+  const Argument* found = find(name);
+  const auto* list = found != nullptr ? std::get_if<std::vector<TensorArgument>>(found) : nullptr;
+  if (list == nullptr) return wrong(name, "a list of tensors");
+  std::vector<ValueId> ids;
+  for (const TensorArgument& item : *list) ids.push_back(item.id);
+  return ids;
+}
+
+Result<std::int64_t> Arguments::integer(std::string_view name,
+                                        std::optional<std::int64_t> otherwise) const {
+  const Argument* found = find(name);
+  if (found == nullptr && otherwise) return std::int64_t{*otherwise};
+  const auto* value = found != nullptr ? std::get_if<std::int64_t>(found) : nullptr;
+  if (value == nullptr) return wrong(name, "an integer");
+  return std::int64_t{*value};
+}
+
+Result<double> Arguments::number(std::string_view name, std::optional<double> otherwise) const {
+  const Argument* found = find(name);
+  if (found == nullptr && otherwise) return double{*otherwise};
+  if (found != nullptr) {
+    if (const auto* real = std::get_if<double>(found)) return double{*real};
+    if (const auto* integer = std::get_if<std::int64_t>(found)) return static_cast<double>(*integer);
+  }
+  return wrong(name, "a number");
+}
+
+Result<bool> Arguments::boolean(std::string_view name, bool otherwise) const {
+  const Argument* found = find(name);
+  if (found == nullptr) return bool{otherwise};
+  if (const auto* flag = std::get_if<bool>(found)) return bool{*flag};
+  return wrong(name, "a boolean");
+}
+
+Result<std::string> Arguments::text(std::string_view name, std::string_view otherwise) const {
+  const Argument* found = find(name);
+  if (found == nullptr) return std::string(otherwise);
+  if (const auto* text = std::get_if<std::string>(found)) return std::string(*text);
+  return wrong(name, "a name");
+}
+
+Result<std::vector<std::int64_t>> Arguments::integers(std::string_view name) const {
+  const Argument* found = find(name);
+  if (found == nullptr) return std::vector<std::int64_t>{};
+  if (const auto* list = std::get_if<std::vector<std::int64_t>>(found)) return std::vector(*list);
+  if (const auto* one = std::get_if<std::int64_t>(found)) return std::vector<std::int64_t>{*one};
+  // An empty list has no element type; the caller may have sent it as any kind of list.
+  if (const auto* empty = std::get_if<std::vector<double>>(found); empty != nullptr && empty->empty()) {
+    return std::vector<std::int64_t>{};
+  }
+  if (const auto* empty = std::get_if<std::vector<TensorArgument>>(found);
+      empty != nullptr && empty->empty()) {
+    return std::vector<std::int64_t>{};
+  }
+  return wrong(name, "a list of integers");
+}
+
+Result<std::vector<std::int64_t>> Arguments::expanded(std::string_view name, std::size_t count,
+                                                      std::vector<std::int64_t> otherwise) const {
+  ENN_ASSIGN(auto list, integers(name));
+  if (list.empty()) return std::vector(std::move(otherwise));
+  if (list.size() == 1) list.resize(count, list.front());
+  if (list.size() != count) return wrong(name, str("a list of ", count, " integers"));
+  return std::vector(std::move(list));
+}
+
+NodeId add_call(Graph& graph, const Call& call, Op op, std::vector<ValueId> inputs, Attributes attrs) {
+  const NodeId id = graph.add_node(op, call.name, std::move(inputs), call.results, std::move(attrs));
+  graph.node(id).target = call.target;
+  graph.node(id).source = call.source;
+  return id;
+}
+
+ValueId add_float_constant(Graph& graph, std::string name, Shape shape, std::span<const float> values) {
+  std::vector<std::byte> bytes(values.size_bytes());
+  if (!bytes.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
+  return graph.add_constant(std::move(name), {DType::Float32, std::move(shape)},
+                            std::make_shared<const std::vector<std::byte>>(std::move(bytes)));
+}
+
+Result<std::int64_t> normalized_dim(std::int64_t dim, std::size_t rank) {
+  const auto signed_rank = std::max<std::int64_t>(static_cast<std::int64_t>(rank), 1);
+  if (dim < -signed_rank || dim >= signed_rank) {
+    return error(Code::InvalidArgument, "dimension ", dim, " is out of range for rank ", rank);
+  }
+  return std::int64_t{dim < 0 ? dim + signed_rank : dim};
+}
+
+Result<Shape> broadcast(const Shape& a, const Shape& b) {
+  Shape out(std::max(a.size(), b.size()));
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const std::int64_t from_a = i < a.size() ? a[a.size() - 1 - i] : 1;
+    const std::int64_t from_b = i < b.size() ? b[b.size() - 1 - i] : 1;
+    if (from_a != from_b && from_a != 1 && from_b != 1) {
+      return error(Code::InvalidGraph, "shapes ", list_str(a), " and ", list_str(b),
+                   " do not broadcast");
+    }
+    out[out.size() - 1 - i] = from_a == 1 ? from_b : from_a;
+  }
+  return Shape(std::move(out));
+}
+
+bool is_constant_expression(const Graph& graph, ValueId id) {
+  const Node* producer = graph.producer(id);
+  if (producer == nullptr) return id != kNone && graph.value(id).is_constant();
+  return std::all_of(producer->inputs.begin(), producer->inputs.end(), [&](ValueId input) {
+    return input == kNone || is_constant_expression(graph, input);
+  });
+}
+
+std::int64_t window_output_size(std::int64_t input, std::int64_t kernel, std::int64_t stride,
+                                std::int64_t pad_begin, std::int64_t pad_end, std::int64_t dilation,
+                                bool ceil_mode) {
+  const std::int64_t span = input + pad_begin + pad_end - dilation * (kernel - 1) - 1;
+  if (span < 0) return 0;
+  std::int64_t size = (span + (ceil_mode ? stride - 1 : 0)) / stride + 1;
+  // With ceil_mode a last window that would start in the padding behind the input is dropped.
+  if (ceil_mode && (size - 1) * stride >= input + pad_begin) --size;
+  return size;
+}
+
+std::optional<std::string> dtype_reason(const Graph& graph, const Node& node,
+                                        std::span<const DType> allowed) {
+  const auto taken = [&](ValueId id) {
+    return id == kNone ||
+           std::find(allowed.begin(), allowed.end(), graph.value(id).type.dtype) != allowed.end();
+  };
+  for (const std::vector<ValueId>* ids : {&node.inputs, &node.outputs}) {
+    for (const ValueId id : *ids) {
+      if (!taken(id)) {
+        return str("it works on ", to_string(graph.value(id).type.dtype), ", which ", to_string(node.op),
+                   " does not take");
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+bool is_float_value(const Graph& graph, ValueId id) {
+  if (id == kNone) return false;
+  const DType dtype = graph.value(id).type.dtype;
+  return dtype == DType::Float32 || dtype == DType::Float16;
+}
+
+namespace {
+
+bool is_fusable_activation(const Node& node) {
+  if (node.op == Op::Relu) return true;
+  return node.op == Op::Clamp && node.attrs.number("min") == 0.0;
+}
+
+void add_input_specs(const Graph& graph, const Node& node, const QuantizationConfig& config,
+                     Annotation& annotation) {
+  for (const ValueId id : node.inputs) {
+    if (is_float_value(graph, id)) annotation.inputs.emplace_back(id, config.activation);
+  }
+}
+
+}  // namespace
+
+std::optional<NodeId> fusable_activation(const Graph& graph, NodeId node) {
+  const ValueId result = graph.node(node).outputs.front();
+  const std::vector<NodeId> users = graph.users(result);
+  if (users.size() != 1 || graph.is_output(result)) return std::nullopt;
+  if (!is_fusable_activation(graph.node(users.front()))) return std::nullopt;
+  return users.front();
+}
+
+void annotate_output(const Graph& graph, NodeId node, Annotation annotation,
+                     const QuantizationConfig& config, Annotations& annotations) {
+  if (const auto activation = fusable_activation(graph, node)) {
+    annotations.set(*activation, {.inputs = {}, .output = config.activation});
+  } else {
+    annotation.output = config.activation;
+  }
+  annotations.set(node, std::move(annotation));
+}
+
+void annotate_all(const Graph& graph, NodeId node, const QuantizationConfig& config,
+                  Annotations& annotations) {
+  const Node& n = graph.node(node);
+  if (!is_float_value(graph, n.inputs.front()) || !is_float_value(graph, n.outputs.front())) return;
+  Annotation annotation;
+  add_input_specs(graph, n, config, annotation);
+  annotation.output = config.activation;
+  annotations.set(node, std::move(annotation));
+}
+
+void annotate_shared(const Graph& graph, NodeId node, const QuantizationConfig& config,
+                     Annotations& annotations) {
+  const Node& n = graph.node(node);
+  const ValueId first = n.inputs.front();
+  if (!is_float_value(graph, first) || !is_float_value(graph, n.outputs.front())) return;
+  Annotation annotation;
+  const SharedSpec shared{first, node};
+  for (const ValueId id : n.inputs) {
+    if (!is_float_value(graph, id)) continue;
+    annotation.inputs.emplace_back(id, id == first ? Spec(config.activation) : Spec(shared));
+  }
+  annotation.output = shared;
+  annotations.set(node, std::move(annotation));
+}
+
+}  // namespace enn

@@ -1,0 +1,72 @@
+#include "ops/constants.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "ops/program_builder.hpp"
+
+namespace enn {
+namespace {
+
+template <typename T>
+std::vector<T> elements(const Value& value) {
+  std::vector<T> out(value.data->size() / sizeof(T));
+  if (!out.empty()) std::memcpy(out.data(), value.data->data(), out.size() * sizeof(T));
+  return out;
+}
+
+Status not_constant(const Graph& graph, ValueId id, std::string_view what) {
+  const Value& value = graph.value(id);
+  return error(Code::Unsupported, "value '", value.name, "' of type ", to_string(value.type),
+               " is not a constant of ", what);
+}
+
+}  // namespace
+
+Result<std::vector<float>> constant_floats(const Graph& graph, ValueId id) {
+  const Value& value = graph.value(id);
+  if (!value.is_constant() || value.type.dtype != DType::Float32) {
+    return not_constant(graph, id, "float32");
+  }
+  return elements<float>(value);
+}
+
+Result<std::vector<std::int8_t>> constant_int8(const Graph& graph, ValueId id) {
+  const Value& value = graph.value(id);
+  if (!value.is_constant() || value.type.dtype != DType::Int8) return not_constant(graph, id, "int8");
+  return elements<std::int8_t>(value);
+}
+
+Result<std::vector<std::int64_t>> constant_integers(const Graph& graph, ValueId id) {
+  const Value& value = graph.value(id);
+  if (value.is_constant() && value.type.dtype == DType::Int64) return elements<std::int64_t>(value);
+  if (value.is_constant() && value.type.dtype == DType::Int32) {
+    const auto narrow = elements<std::int32_t>(value);
+    return std::vector<std::int64_t>(narrow.begin(), narrow.end());
+  }
+  return not_constant(graph, id, "integers");
+}
+
+float inverse_scale(float scale) { return static_cast<float>(1.0 / static_cast<double>(scale)); }
+
+std::int32_t quantize_value(float x, float inverse_scale, std::int32_t zero_point, std::int32_t quant_min,
+                            std::int32_t quant_max) {
+  const float q = std::nearbyint(x * inverse_scale) + static_cast<float>(zero_point);
+  if (!(q > static_cast<float>(quant_min))) return quant_min;
+  return q < static_cast<float>(quant_max) ? static_cast<std::int32_t>(q) : quant_max;
+}
+
+StoredRange stored_range(const Value& output, const Attributes& attrs) {
+  const QuantParams& quant = *output.quant;
+  const auto bound = [&](const char* name, std::int32_t otherwise) {
+    if (!attrs.has(name)) return otherwise;
+    return quantize_value(static_cast<float>(attrs.number(name)), inverse_scale(quant.scale()),
+                          quant.zero_point(), quant.quant_min, quant.quant_max);
+  };
+  const std::int32_t offset = storage_offset(output.type.dtype);
+  return {bound("activation_min", quant.quant_min) + offset,
+          bound("activation_max", quant.quant_max) + offset};
+}
+
+}  // namespace enn

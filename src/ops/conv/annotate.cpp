@@ -1,0 +1,22 @@
+#include "ops/common.hpp"
+
+namespace enn {
+
+// Input and weight are quantized, the bias stays float; the result is quantized behind the activation that
+// is fused with it.
+void annotate_conv(const Graph& graph, NodeId node, const QuantizationConfig& config,
+                   Annotations& annotations) {
+  const Node& n = graph.node(node);
+  if (!is_float_value(graph, n.inputs[0]) || !is_float_value(graph, n.inputs[1])) return;
+  Annotation annotation;
+  annotation.inputs.emplace_back(n.inputs[0], config.activation);
+  annotation.inputs.emplace_back(n.inputs[1], config.weight);
+  annotate_output(graph, node, std::move(annotation), config, annotations);
+}
+
+void annotate_linear(const Graph& graph, NodeId node, const QuantizationConfig& config,
+                     Annotations& annotations) {
+  annotate_conv(graph, node, config, annotations);
+}
+
+}  // namespace enn

@@ -1,0 +1,113 @@
+// From ops.def to the functions of the families.
+#include <array>
+#include <unordered_map>
+
+#include "ops/import.hpp"
+#include "ops/ops.hpp"
+
+namespace enn {
+
+#define ENN_ATEN(target, op, import) \
+  Result<NodeId> import_##import(Graph& graph, const Call& call, Op canonical);
+#define ENN_OP(name, text, family)                                                    \
+  Result<std::vector<TensorType>> infer_##family(const Graph& graph, const Node& node); \
+  std::optional<std::string> support_##family(const Graph& graph, const Node& node);    \
+  void annotate_##family(const Graph& graph, NodeId node, const QuantizationConfig& config, \
+                         Annotations& annotations);                                     \
+  Traits traits_##family(const Graph& graph, const Node& node);                         \
+  Status lower_##family(const Graph& graph, const Node& node, ProgramBuilder& builder);
+#include "ops/ops.def"
+#undef ENN_ATEN
+#undef ENN_OP
+
+namespace {
+
+struct FamilyRow {
+  std::string_view name;
+  decltype(&infer_conv) infer;
+  decltype(&support_conv) support;
+  decltype(&annotate_conv) annotate;
+  decltype(&traits_conv) traits;
+  decltype(&lower_conv) lower;
+};
+
+constexpr auto kFamilies = std::to_array<FamilyRow>({
+#define ENN_ATEN(target, op, import)
+#define ENN_OP(name, text, family) \
+  {#family, &infer_##family, &support_##family, &annotate_##family, &traits_##family, &lower_##family},
+#include "ops/ops.def"
+#undef ENN_ATEN
+#undef ENN_OP
+});
+
+const FamilyRow& row(Op op) { return kFamilies[static_cast<std::size_t>(op)]; }
+
+struct AtenRow {
+  std::string_view target;
+  Op op;
+  decltype(&import_convolution) import;
+};
+
+constexpr auto kAtenRows = std::to_array<AtenRow>({
+#define ENN_ATEN(target, op, import) {target, Op::op, &import_##import},
+#define ENN_OP(name, text, family)
+#include "ops/ops.def"
+#undef ENN_ATEN
+#undef ENN_OP
+});
+
+}  // namespace
+
+std::vector<OverloadInfo> overloads() {
+  std::vector<OverloadInfo> out;
+  for (const AtenRow& aten : kAtenRows) out.push_back({aten.target, aten.op});
+  return out;
+}
+
+Result<NodeId> import_call(Graph& graph, const Call& call) {
+  static const auto* const rows = [] {
+    auto* map = new std::unordered_map<std::string_view, const AtenRow*>;
+    for (const AtenRow& aten : kAtenRows) map->emplace(aten.target, &aten);
+    return map;
+  }();
+  if (call.results.empty()) {
+    return error(Code::InvalidArgument, "node '", call.name, "' (", call.target, ") has no tensor result");
+  }
+  if (const auto found = rows->find(call.target); found != rows->end()) {
+    return found->second->import(graph, call, found->second->op);
+  }
+  std::vector<ValueId> inputs;
+  for (const auto& [name, argument] : call.arguments) {
+    if (const auto* tensor = std::get_if<TensorArgument>(&argument)) inputs.push_back(tensor->id);
+    if (const auto* list = std::get_if<std::vector<TensorArgument>>(&argument)) {
+      for (const TensorArgument& item : *list) inputs.push_back(item.id);
+    }
+  }
+  const NodeId id = graph.add_node(Op::Unknown, call.name, std::move(inputs), call.results);
+  graph.node(id).target = call.target;
+  graph.node(id).source = call.source;
+  return NodeId{id};
+}
+
+std::string_view family(Op op) { return row(op).name; }
+
+Result<std::vector<TensorType>> infer(const Graph& graph, const Node& node) {
+  return row(node.op).infer(graph, node);
+}
+
+std::optional<std::string> unsupported_reason(const Graph& graph, const Node& node) {
+  return row(node.op).support(graph, node);
+}
+
+void annotate(const Graph& graph, NodeId node, const QuantizationConfig& config,
+              Annotations& annotations) {
+  row(graph.node(node).op).annotate(graph, node, config, annotations);
+}
+
+Traits traits(const Graph& graph, const Node& node) { return row(node.op).traits(graph, node); }
+
+Status lower(const Graph& graph, const Node& node, ProgramBuilder& builder) {
+  return row(node.op).lower(graph, node, builder);
+}
+
+}  // namespace enn

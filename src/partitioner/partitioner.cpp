@@ -1,0 +1,94 @@
+#include "partitioner/partitioner.hpp"
+
+#include <algorithm>
+
+#include "ops/ops.hpp"
+
+namespace enn {
+namespace {
+
+// A node's level counts how often the longest chain of its producers has passed from the engine to others and
+// back. Nodes of one level form one partition: no path leaves a level and returns to it, so no partition
+// depends on itself through the rest.
+class Levels {
+ public:
+  Levels(const Graph& graph, Partitioning& result) : graph_(graph), result_(result) {
+    level_.assign(graph.node_count(), -1);
+    floating_.assign(graph.node_count(), false);
+  }
+
+  void assign() {
+    const std::vector<NodeId> order = graph_.order();
+    for (const NodeId id : order) assign_forward(id);
+    // A constant expression computes nothing at run time, and a dequantize is cheaper than the floats it would
+    // pass on: both belong to the partition that reads them.
+    for (auto it = order.rbegin(); it != order.rend(); ++it) pull_to_users(*it);
+  }
+
+  [[nodiscard]] int level(NodeId id) const { return level_[id]; }
+
+ private:
+  [[nodiscard]] bool taken(NodeId id) const { return result_.nodes[id].reason.empty(); }
+
+  void assign_forward(NodeId id) {
+    const Node& node = graph_.node(id);
+    bool constant = true;
+    for (const ValueId input : node.inputs) {
+      const NodeId producer = input == kNone ? kNone : graph_.value(input).producer;
+      if (producer == kNone) {
+        constant = constant && (input == kNone || graph_.value(input).is_constant());
+        continue;
+      }
+      if (floating_[producer]) continue;
+      constant = false;
+      const int crossing = taken(id) && !taken(producer) ? 1 : 0;
+      level_[id] = std::max(level_[id], level_[producer] + crossing);
+    }
+    if (!taken(id)) return;
+    floating_[id] = constant;
+    level_[id] = std::max(level_[id], 0);
+  }
+
+  void pull_to_users(NodeId id) {
+    if (!taken(id) || !(floating_[id] || graph_.node(id).op == Op::Dequantize)) return;
+    int common = -1;
+    for (const ValueId output : graph_.node(id).outputs) {
+      if (graph_.is_output(output)) return;
+      for (const NodeId user : graph_.users(output)) {
+        if (!taken(user)) return;
+        if (common >= 0 && level_[user] != common && !floating_[id]) return;
+        common = common < 0 ? level_[user] : std::min(common, level_[user]);
+      }
+    }
+    if (common >= 0) level_[id] = common;
+  }
+
+  const Graph& graph_;
+  Partitioning& result_;
+  std::vector<int> level_;
+  std::vector<bool> floating_;    // depends on no graph input
+};
+
+}  // namespace
+
+Partitioning partition(const Graph& graph) {
+  Partitioning result;
+  result.nodes.resize(graph.node_count());
+  const std::vector<NodeId> order = graph.order();
+  for (const NodeId id : order) {
+    if (auto reason = unsupported_reason(graph, graph.node(id))) result.nodes[id].reason = *reason;
+  }
+  Levels levels(graph, result);
+  levels.assign();
+  std::vector<int> index_of_level;
+  for (const NodeId id : order) {
+    if (!result.nodes[id].reason.empty()) continue;
+    const auto level = static_cast<std::size_t>(levels.level(id));
+    if (level >= index_of_level.size()) index_of_level.resize(level + 1, -1);
+    if (index_of_level[level] < 0) index_of_level[level] = result.count++;
+    result.nodes[id].partition = index_of_level[level];
+  }
+  return result;
+}
+
+}  // namespace enn

@@ -1,0 +1,53 @@
+#include "quantizer/quantizer.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+#include "ops/ops.hpp"
+
+namespace enn {
+
+Result<Precision> precision_from_string(std::string_view name) {
+  std::string upper(name);
+  std::transform(upper.begin(), upper.end(), upper.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  if (upper == "A8W8") return Precision::A8W8;
+  return error(Code::InvalidArgument, "precision '", name, "' is not supported; the supported precision is 'A8W8'");
+}
+
+QuantizationConfig quantization_config(Precision, bool is_per_channel, bool is_qat) {
+  QuantizationConfig config;
+  config.activation.observer = is_qat ? Observer::FusedMovingAvgFakeQuantize : Observer::MinMax;
+  config.weight.observer = config.activation.observer;
+  if (is_per_channel) {
+    config.weight.qscheme = QScheme::PerChannelSymmetric;
+    config.weight.ch_axis = 0;
+    config.weight.observer =
+        is_qat ? Observer::FusedMovingAvgPerChannelFakeQuantize : Observer::PerChannelMinMax;
+  }
+  return config;
+}
+
+Annotations::Annotations(const Graph& graph)
+    : nodes_(graph.node_count()), inputs_(graph.value_count()) {}
+
+void EnnQuantizer::set_quant_params(Precision precision, bool is_per_channel, bool is_qat) {
+  precision_ = precision;
+  is_per_channel_ = is_per_channel;
+  is_qat_ = is_qat;
+}
+
+Annotations EnnQuantizer::annotate(const Graph& graph) const {
+  const QuantizationConfig config = quantization_config(precision_, is_per_channel_, is_qat_);
+  Annotations annotations(graph);
+  for (const ValueId id : graph.inputs()) {
+    const DType dtype = graph.value(id).type.dtype;
+    if (dtype == DType::Float32 || dtype == DType::Float16) annotations.set_input(id, config.activation);
+  }
+  for (const NodeId id : graph.order()) {
+    if (!annotations.annotated(id)) enn::annotate(graph, id, config, annotations);
+  }
+  return annotations;
+}
+
+}  // namespace enn
