@@ -58,7 +58,11 @@ std::optional<std::string> support_qdq(const Graph& graph, const Node& node) {
 
 void annotate_qdq(const Graph&, NodeId, const QuantizationConfig&, Annotations&) {}
 
-Traits traits_qdq(const Graph&, const Node&) { return {LayoutRule::Free, QuantizedForm::None}; }
+// Between real and quantized the step permutes as it goes; a change of quantization does not.
+Traits traits_qdq(const Graph& graph, const Node& node) {
+  const bool requantizes = node.op == Op::Quantize && graph.value(node.inputs[0]).quant.has_value();
+  return {requantizes ? LayoutRule::Same : LayoutRule::Free, QuantizedForm::None};
+}
 
 // Quantize from float; a Quantize of an already quantized value changes its quantization.
 Status lower_qdq(const Graph& graph, const Node& node, ProgramBuilder& builder) {

@@ -1,0 +1,127 @@
+#include "compiler/compiler.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <chrono>
+#include <cstring>
+
+#include "base/checksum.hpp"
+#include "compiler/passes/passes.hpp"
+#include "ops/ops.hpp"
+#include "ops/program_builder.hpp"
+
+namespace enn {
+namespace {
+
+struct Pass {
+  std::string_view name;
+  Status (*run)(Graph& graph);
+  bool required;    // the stages behind it rely on it
+};
+
+// The table of contents of the compiler, in order.
+constexpr std::array kPasses{
+    Pass{"erase_identities", &erase_identities, false},
+    Pass{"fold_constants", &fold_constants, true},
+    Pass{"fold_batch_norm", &fold_batch_norm, true},
+    Pass{"fuse_activations", &fuse_activations, false},
+    Pass{"fold_qdq", &fold_qdq, true},
+    Pass{"fold_dequantized_constants", &fold_dequantized_constants, true},
+    Pass{"assign_layouts", &assign_layouts, true},
+};
+
+constexpr std::array<std::string_view, 2> kChipsets{"E9955", "E9965"};
+
+Status check_disabled(const std::vector<std::string>& disabled) {
+  for (const std::string& name : disabled) {
+    const auto* const pass =
+        std::find_if(kPasses.begin(), kPasses.end(), [&](const Pass& p) { return p.name == name; });
+    if (pass == kPasses.end()) {
+      return error(Code::InvalidArgument, "there is no pass named '", name, "'; the passes are ",
+                   list_str(pass_names()));
+    }
+    if (pass->required) return error(Code::InvalidArgument, "the pass '", name, "' cannot be switched off");
+  }
+  return {};
+}
+
+Status check_taken(const Graph& graph) {
+  for (const ValueId id : graph.inputs()) {
+    const DType dtype = graph.value(id).type.dtype;
+    if (dtype != DType::Float32 && dtype != DType::Int8 && dtype != DType::UInt8) {
+      return error(Code::Unsupported, "input '", graph.value(id).name, "' is ", to_string(dtype),
+                   "; the engine takes float32, int8 and uint8");
+    }
+  }
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    if (const auto reason = unsupported_reason(graph, node)) {
+      return error(Code::Unsupported, "node '", node.name, "' (",
+                   node.target.empty() ? std::string(to_string(node.op)) : node.target, ") is not taken: ",
+                   *reason);
+    }
+  }
+  return {};
+}
+
+void store(std::vector<std::byte>& bytes, std::size_t at, const auto& value) {
+  std::memcpy(bytes.data() + at, &value, sizeof(value));
+}
+
+// The header that schema/README.md describes, in front of the FlatBuffer.
+std::vector<std::byte> with_header(const std::vector<std::byte>& body) {
+  constexpr std::size_t kHeaderBytes = 64;
+  std::vector<std::byte> out(kHeaderBytes, std::byte{0});
+  std::memcpy(out.data(), "ENN1", 4);
+  store(out, 4, std::uint32_t{1});
+  store(out, 8, std::uint64_t{body.size()});
+  store(out, 16, crc32c(body));
+  store(out, 20, crc32c(std::span(out).first(20)));
+  out.insert(out.end(), body.begin(), body.end());
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string_view> pass_names() {
+  std::vector<std::string_view> names;
+  for (const Pass& pass : kPasses) names.push_back(pass.name);
+  return names;
+}
+
+Status check_chipset(std::string_view chipset) {
+  std::string upper(chipset);
+  std::transform(upper.begin(), upper.end(), upper.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  if (std::find(kChipsets.begin(), kChipsets.end(), upper) != kChipsets.end()) return {};
+  return error(Code::InvalidArgument, "chipset '", chipset, "' is not known; the chipsets are ",
+               list_str(kChipsets));
+}
+
+Result<CompiledProgram> compile(Graph graph, const CompileOptions& options) {
+  ENN_TRY(check_disabled(options.disabled_passes));
+  ENN_TRY(verify(graph));
+  ENN_TRY(check_taken(graph));
+  CompiledProgram out;
+  for (const Pass& pass : kPasses) {
+    const auto& disabled = options.disabled_passes;
+    if (std::find(disabled.begin(), disabled.end(), pass.name) != disabled.end()) continue;
+    const auto start = std::chrono::steady_clock::now();
+    ENN_TRY(pass.run(graph));
+    const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
+    out.passes.push_back({pass.name, elapsed.count()});
+    if (const Status status = verify(graph); !status.ok()) {
+      return error(Code::Internal, "after the pass ", pass.name, ": ", status.message());
+    }
+    if (options.after_pass) options.after_pass(pass.name, graph);
+  }
+  graph.erase_unused();
+  ProgramBuilder builder(graph);
+  for (const NodeId id : graph.order()) ENN_TRY(lower(graph, graph.node(id), builder));
+  ENN_ASSIGN(const std::vector<std::byte> body, builder.finish());
+  out.bytes = with_header(body);
+  return CompiledProgram(std::move(out));
+}
+
+}  // namespace enn

@@ -1,0 +1,133 @@
+#include <algorithm>
+#include <map>
+
+#include "compiler/passes/passes.hpp"
+#include "ops/ops.hpp"
+
+namespace enn {
+namespace {
+
+class LayoutAssigner {
+ public:
+  explicit LayoutAssigner(Graph& graph) : graph_(graph), wants_(graph.value_count(), -1) {}
+
+  Status run() {
+    for (const NodeId id : graph_.order()) assign(id);
+    std::vector<ValueId> outputs = graph_.outputs();
+    for (ValueId& output : outputs) output = converted(output, Layout::Contiguous, kNone);
+    graph_.set_outputs(std::move(outputs));
+    return {};
+  }
+
+ private:
+  [[nodiscard]] std::size_t rank(ValueId id) const { return graph_.value(id).type.shape.size(); }
+
+  void assign(NodeId id) {
+    const LayoutRule rule = traits(graph_, graph_.node(id)).layout;
+    Layout layout = Layout::Contiguous;
+    switch (rule) {
+      case LayoutRule::ChannelsLast: layout = Layout::ChannelsLast; break;
+      case LayoutRule::Contiguous: break;
+      case LayoutRule::Same: {
+        const std::vector<ValueId>& inputs = graph_.node(id).inputs;
+        const bool any = std::any_of(inputs.begin(), inputs.end(), [&](ValueId input) {
+          return input != kNone && graph_.value(input).layout == Layout::ChannelsLast;
+        });
+        if (any) layout = Layout::ChannelsLast;
+        break;
+      }
+      case LayoutRule::Free: {
+        const ValueId result = graph_.node(id).outputs[0];
+        if (rank(result) == 4 && wants_channels_last(result)) {
+          graph_.value(result).layout = Layout::ChannelsLast;
+        }
+        return;
+      }
+    }
+    for (std::size_t i = 0; i < graph_.node(id).inputs.size(); ++i) {
+      const ValueId input = graph_.node(id).inputs[i];
+      if (input == kNone || is_weight(graph_.node(id), i)) continue;
+      const ValueId fitting = layout == Layout::ChannelsLast ? rank_four(input, id) : input;
+      graph_.node(id).inputs[i] = converted(fitting, layout, id);
+    }
+    for (const ValueId output : graph_.node(id).outputs) {
+      if (rank(output) == 4) graph_.value(output).layout = layout;
+    }
+  }
+
+  // Weights and biases have layouts of their own.
+  static bool is_weight(const Node& node, std::size_t operand) {
+    return (node.op == Op::Convolution || node.op == Op::Linear) && operand > 0;
+  }
+
+  // True when a reader of `id` works on images, itself or behind operators that take any layout.
+  [[nodiscard]] bool wants_channels_last(ValueId id) {
+    if (id < wants_.size() && wants_[id] >= 0) return wants_[id] == 1;
+    bool wants = false;
+    for (const NodeId user : graph_.users(id)) {
+      const LayoutRule rule = traits(graph_, graph_.node(user)).layout;
+      if (rule == LayoutRule::ChannelsLast) {
+        wants = true;
+      } else if (rule == LayoutRule::Same) {
+        const std::vector<ValueId>& outputs = graph_.node(user).outputs;
+        wants = std::any_of(outputs.begin(), outputs.end(),
+                            [&](ValueId output) { return wants_channels_last(output); });
+      }
+      if (wants) break;
+    }
+    if (id < wants_.size()) wants_[id] = wants ? 1 : 0;
+    return wants;
+  }
+
+  // An operand of lower rank broadcasts against images from the right: its rank-4 form has leading ones.
+  [[nodiscard]] ValueId rank_four(ValueId id, NodeId before) {
+    if (rank(id) == 4 || numel(graph_.value(id).type.shape) == 1 || graph_.node(before).inputs.size() < 2) {
+      return id;
+    }
+    TensorType type = graph_.value(id).type;
+    type.shape.insert(type.shape.begin(), 4 - type.shape.size(), 1);
+    const std::string name = str(graph_.value(id).name, ".rank4.", graph_.value_count());
+    ValueId reshaped = kNone;
+    if (graph_.value(id).is_constant()) {
+      reshaped = graph_.add_constant(name, type, graph_.value(id).data);
+    } else {
+      Attributes attrs;
+      attrs.set("shape", type.shape);
+      const NodeId node = graph_.insert_node(before, Op::Reshape, name, {id}, {type}, std::move(attrs));
+      reshaped = graph_.node(node).outputs[0];
+    }
+    graph_.value(reshaped).quant = graph_.value(id).quant;
+    return reshaped;
+  }
+
+  [[nodiscard]] ValueId converted(ValueId id, Layout layout, NodeId before) {
+    if (rank(id) != 4 || graph_.value(id).layout == layout) return id;
+    const auto key = std::pair(id, layout);
+    if (const auto found = conversions_.find(key); found != conversions_.end()) return found->second;
+    const TensorType type = graph_.value(id).type;
+    const std::string name =
+        graph_.value(id).name + (layout == Layout::ChannelsLast ? ".channels_last" : ".contiguous");
+    ValueId result = kNone;
+    if (graph_.value(id).is_constant()) {
+      result = graph_.add_constant(name, type, graph_.value(id).data);
+    } else {
+      const NodeId node = before == kNone ? graph_.add_node(Op::Identity, name, {id}, {type})
+                                          : graph_.insert_node(before, Op::Identity, name, {id}, {type});
+      result = graph_.node(node).outputs[0];
+    }
+    graph_.value(result).quant = graph_.value(id).quant;
+    graph_.value(result).layout = layout;
+    conversions_.emplace(key, result);
+    return result;
+  }
+
+  Graph& graph_;
+  std::vector<int> wants_;    // -1: not known yet
+  std::map<std::pair<ValueId, Layout>, ValueId> conversions_;
+};
+
+}  // namespace
+
+Status assign_layouts(Graph& graph) { return LayoutAssigner(graph).run(); }
+
+}  // namespace enn

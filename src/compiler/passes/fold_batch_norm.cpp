@@ -1,0 +1,101 @@
+#include <cmath>
+
+#include "compiler/passes/passes.hpp"
+#include "ops/common.hpp"
+#include "ops/constants.hpp"
+
+namespace enn {
+namespace {
+
+// y = x * scale + shift, per channel: scale = weight / sqrt(variance + eps), shift = bias - mean * scale.
+struct Affine {
+  std::vector<float> scale;
+  std::vector<float> shift;
+};
+
+Result<Affine> affine_of(const Graph& graph, const Node& node) {
+  ENN_ASSIGN(const std::vector<float> mean, constant_floats(graph, node.inputs[3]));
+  ENN_ASSIGN(const std::vector<float> variance, constant_floats(graph, node.inputs[4]));
+  std::vector<float> weight(mean.size(), 1.0F);
+  std::vector<float> bias(mean.size(), 0.0F);
+  if (node.inputs[1] != kNone) {
+    ENN_ASSIGN(weight, constant_floats(graph, node.inputs[1]));
+  }
+  if (node.inputs[2] != kNone) {
+    ENN_ASSIGN(bias, constant_floats(graph, node.inputs[2]));
+  }
+  const double eps = node.attrs.number("eps");
+  Affine out;
+  for (std::size_t c = 0; c < mean.size(); ++c) {
+    const double scale = static_cast<double>(weight[c]) / std::sqrt(static_cast<double>(variance[c]) + eps);
+    out.scale.push_back(static_cast<float>(scale));
+    out.shift.push_back(static_cast<float>(static_cast<double>(bias[c]) - static_cast<double>(mean[c]) * scale));
+  }
+  return Affine(std::move(out));
+}
+
+// The convolution or linear node whose float constants can take the affine map, or kNone.
+NodeId foldable_producer(const Graph& graph, const Node& node) {
+  const ValueId input = node.inputs[0];
+  const NodeId id = graph.value(input).producer;
+  if (id == kNone || graph.users(input).size() != 1 || graph.is_output(input)) return kNone;
+  const Node& producer = graph.node(id);
+  const bool linear_on_channels = producer.op == Op::Linear && graph.value(input).type.shape.size() == 2;
+  if (producer.op != Op::Convolution && !linear_on_channels) return kNone;
+  for (const ValueId operand : {producer.inputs[1], producer.inputs[2]}) {
+    if (operand == kNone) continue;
+    const Value& value = graph.value(operand);
+    if (!value.is_constant() || value.type.dtype != DType::Float32) return kNone;
+  }
+  return id;
+}
+
+Status fold_into(Graph& graph, NodeId producer, const Affine& affine) {
+  const std::vector<ValueId> inputs = graph.node(producer).inputs;
+  const std::string name = graph.node(producer).name;
+  ENN_ASSIGN(std::vector<float> weight, constant_floats(graph, inputs[1]));
+  std::vector<float> bias(affine.scale.size(), 0.0F);
+  if (inputs[2] != kNone) {
+    ENN_ASSIGN(bias, constant_floats(graph, inputs[2]));
+  }
+  const std::size_t per_channel = weight.size() / affine.scale.size();
+  for (std::size_t i = 0; i < weight.size(); ++i) weight[i] *= affine.scale[i / per_channel];
+  for (std::size_t c = 0; c < bias.size(); ++c) bias[c] = std::fma(bias[c], affine.scale[c], affine.shift[c]);
+  const Shape shape = graph.value(inputs[1]).type.shape;
+  const auto channels = static_cast<std::int64_t>(bias.size());
+  graph.node(producer).inputs[1] = add_float_constant(graph, name + ".weight.folded", shape, weight);
+  graph.node(producer).inputs[2] = add_float_constant(graph, name + ".bias.folded", {channels}, bias);
+  return {};
+}
+
+void decompose(Graph& graph, NodeId id, const Affine& affine) {
+  const Node node = graph.node(id);
+  const TensorType type = graph.value(node.outputs[0]).type;
+  Shape per_channel(type.shape.size(), 1);
+  per_channel[1] = type.shape[1];
+  const ValueId scale = add_float_constant(graph, node.name + ".scale", per_channel, affine.scale);
+  const ValueId shift = add_float_constant(graph, node.name + ".shift", per_channel, affine.shift);
+  const NodeId mul = graph.insert_node(id, Op::Mul, node.name + ".mul", {node.inputs[0], scale}, {type});
+  const ValueId product = graph.node(mul).outputs[0];
+  const NodeId add = graph.insert_node(id, Op::Add, node.name + ".add", {product, shift}, {type});
+  graph.replace_uses(node.outputs[0], graph.node(add).outputs[0]);
+}
+
+}  // namespace
+
+Status fold_batch_norm(Graph& graph) {
+  for (const NodeId id : graph.order()) {
+    if (graph.node(id).op != Op::BatchNorm) continue;
+    ENN_ASSIGN(const Affine affine, affine_of(graph, graph.node(id)));
+    if (const NodeId producer = foldable_producer(graph, graph.node(id)); producer != kNone) {
+      ENN_TRY(fold_into(graph, producer, affine));
+      graph.replace_uses(graph.node(id).outputs[0], graph.node(id).inputs[0]);
+    } else {
+      decompose(graph, id, affine);
+    }
+    graph.erase_node(id);
+  }
+  return {};
+}
+
+}  // namespace enn

@@ -1,0 +1,188 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "compiler/passes/passes.hpp"
+#include "ops/constants.hpp"
+#include "ops/ops.hpp"
+#include "ops/qdq/qdq.hpp"
+
+namespace enn {
+namespace {
+
+bool is_byte(DType dtype) { return dtype == DType::Int8 || dtype == DType::UInt8; }
+
+class QdqFolder {
+ public:
+  explicit QdqFolder(Graph& graph) : graph_(graph) {}
+
+  Status run() {
+    ENN_TRY(attach_params());
+    for (const NodeId id : graph_.order()) {
+      if (graph_.node(id).dead) continue;
+      if (graph_.node(id).op == Op::Quantize) {
+        fold_requantize(id);
+      } else if (const Traits rules = traits(graph_, graph_.node(id)); rules.quantized != QuantizedForm::None) {
+        fold_operator(id, rules.quantized);
+      }
+    }
+    graph_.erase_unused();
+    return {};
+  }
+
+ private:
+  // Every 8-bit value that is quantized or dequantized carries its parameters. A value that is dequantized in
+  // two ways keeps the first; the others read a copy.
+  Status attach_params() {
+    for (const NodeId id : graph_.order()) {
+      const Op op = graph_.node(id).op;
+      if (op != Op::Quantize && op != Op::Dequantize) continue;
+      ENN_ASSIGN(QuantParams params, quant_params(graph_, graph_.node(id)));
+      if (op == Op::Quantize) {
+        graph_.value(graph_.node(id).outputs[0]).quant = std::move(params);
+        continue;
+      }
+      const ValueId input = graph_.node(id).inputs[0];
+      if (!is_byte(graph_.value(input).type.dtype)) continue;
+      if (graph_.value(input).quant && *graph_.value(input).quant != params) {
+        const TensorType type = graph_.value(input).type;
+        const NodeId copy = graph_.insert_node(id, Op::Identity, graph_.node(id).name + ".copy", {input}, {type});
+        graph_.node(id).inputs[0] = graph_.node(copy).outputs[0];
+      }
+      graph_.value(graph_.node(id).inputs[0]).quant = std::move(params);
+    }
+    return {};
+  }
+
+  // The quantized value behind `id` when `id` is its dequantized form, else kNone.
+  [[nodiscard]] ValueId quantized_source(ValueId id) const {
+    const Node* producer = graph_.producer(id);
+    if (producer == nullptr || producer->op != Op::Dequantize) return kNone;
+    const ValueId source = producer->inputs[0];
+    return graph_.value(source).quant ? source : kNone;
+  }
+
+  // quantize(dequantize(x)) is x when nothing changes, else a change of quantization.
+  void fold_requantize(NodeId id) {
+    const ValueId source = quantized_source(graph_.node(id).inputs[0]);
+    if (source == kNone || !graph_.value(source).quant->per_tensor()) return;
+    const Value& from = graph_.value(source);
+    const ValueId result = graph_.node(id).outputs[0];
+    const Value& to = graph_.value(result);
+    if (from.type == to.type && *from.quant == *to.quant) {
+      graph_.replace_uses(result, source);
+      graph_.erase_node(id);
+    } else if (to.quant->per_tensor()) {
+      graph_.node(id).inputs = {source};
+    }
+  }
+
+  // A float constant with one element is quantized without error: one step of its own magnitude.
+  [[nodiscard]] ValueId quantized_scalar(ValueId id, DType dtype) {
+    const Value& value = graph_.value(id);
+    if (!value.is_constant() || value.type.dtype != DType::Float32 || numel(value.type.shape) != 1) {
+      return kNone;
+    }
+    float real = 0.0F;
+    std::memcpy(&real, value.data->data(), sizeof(real));
+    if (!std::isfinite(real)) return kNone;
+    QuantParams params;
+    params.scales = {real == 0.0F ? 1.0F : std::fabs(real)};
+    params.zero_points = {real < 0.0F ? 1 : 0};
+    if (dtype == DType::UInt8) {
+      params.quant_min = 0;
+      params.quant_max = 255;
+    }
+    const std::byte stored{static_cast<unsigned char>(real > 0.0F ? 1 : 0)};
+    const ValueId constant =
+        graph_.add_constant(str(value.name, ".quantized", graph_.value_count()), {dtype, value.type.shape},
+                            std::make_shared<const std::vector<std::byte>>(1, stored));
+    graph_.value(constant).quant = std::move(params);
+    return constant;
+  }
+
+  // The operands of the quantized form, or nothing when the node cannot have it.
+  [[nodiscard]] std::vector<ValueId> quantized_operands(const Node& node, DType dtype) {
+    std::vector<ValueId> operands;
+    const bool weighted = node.op == Op::Convolution || node.op == Op::Linear;
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      ValueId operand = node.inputs[i];
+      const bool is_bias = weighted && i == 2;
+      if (!is_bias) {
+        operand = quantized_source(node.inputs[i]);
+        if (operand == kNone && node.inputs.size() == 2) operand = quantized_scalar(node.inputs[i], dtype);
+        if (operand == kNone) return {};
+        const Value& value = graph_.value(operand);
+        const bool is_weight = weighted && i == 1;
+        if (is_weight && !is_plain_weight(value)) return {};
+        if (!is_weight && (value.type.dtype != dtype || !value.quant->per_tensor())) return {};
+      }
+      operands.push_back(operand);
+    }
+    return operands;
+  }
+
+  // Int8 along the output channels; zero points other than 0 only per tensor.
+  static bool is_plain_weight(const Value& value) {
+    const QuantParams& quant = *value.quant;
+    if (!value.is_constant() || value.type.dtype != DType::Int8) return false;
+    if (quant.per_tensor()) return true;
+    return quant.axis == 0 && std::all_of(quant.zero_points.begin(), quant.zero_points.end(),
+                                          [](std::int32_t z) { return z == 0; });
+  }
+
+  void fold_operator(NodeId id, QuantizedForm form) {
+    const ValueId real = graph_.node(id).outputs[0];
+    const std::vector<NodeId> users = graph_.users(real);
+    if (users.size() != 1 || graph_.is_output(real)) return;
+    const NodeId quantize = users.front();
+    if (graph_.node(quantize).op != Op::Quantize) return;
+    const ValueId result = graph_.node(quantize).outputs[0];
+    const TensorType type = graph_.value(result).type;
+    const QuantParams params = *graph_.value(result).quant;
+    if (!params.per_tensor() || !is_byte(type.dtype)) return;
+    std::vector<ValueId> operands = quantized_operands(graph_.node(id), type.dtype);
+    if (operands.empty()) return;
+    if (form == QuantizedForm::Moves) {
+      if (operands.size() > 1) {
+        for (ValueId& operand : operands) operand = requantized(id, operand, params);
+      } else if (*graph_.value(operands[0]).quant != params) {
+        // The result moves with the operand's quantization and is changed behind.
+        graph_.node(id).inputs = operands;
+        graph_.value(real).type.dtype = type.dtype;
+        graph_.value(real).quant = *graph_.value(operands[0]).quant;
+        return;
+      }
+    }
+    graph_.node(id).inputs = std::move(operands);
+    graph_.node(id).outputs = {result};
+    graph_.value(result).producer = id;
+    graph_.erase_node(quantize);
+    graph_.value(real).producer = quantize;   // the float value is gone with the quantize node
+  }
+
+  [[nodiscard]] ValueId requantized(NodeId before, ValueId id, const QuantParams& params) {
+    if (*graph_.value(id).quant == params) return id;
+    const TensorType type = graph_.value(id).type;
+    Attributes attrs;
+    attrs.set("scale", static_cast<double>(params.scale()));
+    attrs.set("zero_point", std::int64_t{params.zero_point()});
+    attrs.set("quant_min", std::int64_t{params.quant_min});
+    attrs.set("quant_max", std::int64_t{params.quant_max});
+    attrs.set("dtype", std::string(to_string(type.dtype)));
+    const std::string name = str(graph_.value(id).name, ".requantized", graph_.value_count());
+    const NodeId node = graph_.insert_node(before, Op::Quantize, name, {id}, {type}, std::move(attrs));
+    const ValueId result = graph_.node(node).outputs[0];
+    graph_.value(result).quant = params;
+    return result;
+  }
+
+  Graph& graph_;
+};
+
+}  // namespace
+
+Status fold_qdq(Graph& graph) { return QdqFolder(graph).run(); }
+
+}  // namespace enn
