@@ -41,6 +41,16 @@ function(enn_test name)
   add_test(NAME ${name} COMMAND ${name})
 endfunction()
 
+# enn_benchmark(<name> SOURCES … DEPENDS …): a Google Benchmark program.
+function(enn_benchmark name)
+  if(NOT ENN_BUILD_BENCHMARKS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE enn_flags ${ARG_DEPENDS} benchmark::benchmark benchmark::benchmark_main)
+endfunction()
+
 # enn_isa_source(<source> <flags…>): compiles one kernel file with the flags of its ISA, without LTO.
 function(enn_isa_source source)
   set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${ARGN};-fno-lto")

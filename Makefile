@@ -1,0 +1,67 @@
+# Each target prepares what it needs by itself; `make help` lists them. System packages are installed only
+# when run as root, else the command is printed.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := $(CURDIR)/.venv
+JOBS ?= $(shell nproc)
+export PYTHON
+export VIRTUAL_ENV := $(VENV)
+export PATH := $(VENV)/bin:$(PATH)
+export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 26
+
+.PHONY: build
+build:  ## build the wheel and install it into .venv
+	@scripts/setup.sh demo
+	@scripts/build_wheel.sh
+
+.PHONY: demo
+demo: build  ## run the documented example and EfficientNet-Lite0 on real photographs
+	@python examples/mobilenet_v2.py
+	@python examples/efficientnet_lite0.py
+
+.PHONY: test
+test:  ## all tests: C++, sanitizers, Python
+	@scripts/setup.sh test
+	@scripts/build_wheel.sh
+	@scripts/test.sh
+
+.PHONY: lint
+lint:  ## format, clang-tidy, ruff, mypy, layers, names, paths, generated files, links
+	@scripts/setup.sh lint
+	@scripts/lint.sh
+
+.PHONY: format
+format:  ## rewrite C++ and Python files in the project's format
+	@scripts/setup.sh lint
+	@git ls-files '*.cpp' '*.hpp' | xargs clang-format-19 -i
+	@ruff format
+	@ruff check --fix
+
+.PHONY: bench
+bench: build  ## accuracy and speed figures of the README
+	@python benchmarks/operators.py
+	@python benchmarks/accuracy.py
+	@python benchmarks/speed.py
+
+.PHONY: bench-kernels
+bench-kernels:  ## speed of single kernels
+	@scripts/setup.sh bench
+	@scripts/bench_kernels.sh
+
+.PHONY: docs
+docs: build  ## rewrite the tables that are generated from the sources
+	@python scripts/generate_tables.py
+
+.PHONY: clean
+clean:  ## remove what was built, keep .venv
+	@rm -rf build dist wheelhouse
+
+.PHONY: distclean
+distclean: clean  ## remove .venv too
+	@rm -rf .venv

@@ -1,0 +1,10 @@
+# Cross-compilation for 64-bit Arm Linux with Debian's g++-aarch64-linux-gnu; qemu-user runs the tests.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+find_program(ENN_QEMU_AARCH64 NAMES qemu-aarch64 qemu-aarch64-static)
+if(ENN_QEMU_AARCH64)
+  set(CMAKE_CROSSCOMPILING_EMULATOR ${ENN_QEMU_AARCH64} -L /usr/aarch64-linux-gnu)
+endif()
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE BOTH)

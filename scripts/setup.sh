@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# scripts/setup.sh <group>: makes this machine ready for `make demo`, `make test`, `make bench` or `make lint`.
+# Debian packages are installed when run as root; otherwise the command that installs them is printed and
+# the script stops. Python packages go into .venv, with pinned versions, and only when the pins changed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+group=${1:?usage: scripts/setup.sh demo|test|bench|lint}
+venv=.venv
+requirements=scripts/requirements
+
+build_packages=(g++ flatbuffers-compiler libflatbuffers-dev)
+case $group in
+  demo) packages=("${build_packages[@]}") ;;
+  test) packages=("${build_packages[@]}" libgtest-dev libgmock-dev libsimde-dev) ;;
+  bench) packages=("${build_packages[@]}" libbenchmark-dev) ;;
+  lint) packages=("${build_packages[@]}" libgtest-dev libgmock-dev libsimde-dev libbenchmark-dev
+                  libclang-common-19-dev clang-19 clang-format-19 clang-tidy-19) ;;
+  *) echo "setup: unknown group '$group'; use demo, test, bench or lint" >&2; exit 2 ;;
+esac
+
+say() { printf '\033[1m[setup]\033[0m %s\n' "$*"; }
+fail() { printf '[setup] %s\n' "$*" >&2; exit 1; }
+
+# A Python 3.11: what PYTHON names, else python3.11, else python3.
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3; do
+    if command -v "$candidate" >/dev/null &&
+       "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+}
+
+python=$(find_python)
+if [[ ! -x $venv/bin/python ]]; then
+  [[ -n $python ]] || fail "needs Python 3.11 (Debian 12: apt-get install python3 python3-venv python3-dev), or name one: make PYTHON=/path/to/python3.11"
+  "$python" -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+  "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' ||
+    packages+=(python3-dev)
+fi
+
+install_system_packages() {
+  command -v dpkg-query >/dev/null ||
+    fail "knows Debian's packages only; install the equivalents of: ${packages[*]}, then run again with ENN_SYSTEM_READY=1"
+  local missing=() package
+  for package in "${packages[@]}"; do
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  if ((EUID != 0)); then
+    fail "some system packages are missing. Install them and run this again:
+    sudo apt-get install --no-install-recommends ${missing[*]}"
+  fi
+  say "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+[[ ${ENN_SYSTEM_READY:-0} == 1 ]] || install_system_packages
+
+# install_requirements <name>: scripts/requirements/<name>.txt, unless that was done with the same pins.
+install_requirements() {
+  local name=$1 stamp=$venv/.installed-$1 pins
+  pins=$(cat "$requirements/$name.txt" "$requirements/constraints.txt" | sha256sum)
+  [[ -f $stamp && $(<"$stamp") == "$pins" ]] && return 0
+  say "installing Python packages: $name (the first time downloads them, which takes a few minutes)"
+  "$venv/bin/python" -m pip install --disable-pip-version-check --no-input -q --progress-bar on -r "$requirements/$name.txt"
+  printf '%s\n' "$pins" >"$stamp"
+}
+
+mkdir -p build
+exec 9>build/.setup.lock
+flock 9
+if [[ ! -x $venv/bin/python ]]; then
+  say "creating $venv with $("$python" --version)"
+  "$python" -m venv "$venv"
+fi
+install_requirements torch
+install_requirements demo
+case $group in test | lint) install_requirements develop ;; esac

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# All tests: C++ (release), C++ under AddressSanitizer and UndefinedBehaviorSanitizer, Python. Runs every
+# part even when one failed; the summary at the end and the exit code say which did.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+declare -a lines
+failed=0
+run() {
+  local name=$1 start=$SECONDS
+  shift
+  printf '\n\033[1m== %s\033[0m\n' "$name"
+  if "$@"; then
+    lines+=("$(printf '  passed  %-34s %4d s' "$name" $((SECONDS - start)))")
+  else
+    lines+=("$(printf '  FAILED  %-34s %4d s' "$name" $((SECONDS - start)))")
+    failed=1
+  fi
+}
+
+cpp() {
+  cmake --preset "$1" >"build/configure-$1.log" || { cat "build/configure-$1.log"; return 1; }
+  cmake --build --preset "$1" && ctest --preset "$1"
+}
+
+run "C++" cpp release
+run "C++ with sanitizers" cpp asan
+run "Python" python -m pytest -q tests/python
+
+printf '\n\033[1m== summary\033[0m\n'
+printf '%s\n' "${lines[@]}"
+if ((failed)); then
+  printf 'Some tests failed.\n'
+else
+  printf 'All tests passed.\n'
+fi
+exit $failed
