@@ -1,5 +1,5 @@
-// How the runtime borrows threads. The engine owns none of its own when it runs inside ExecuTorch: the
-// delegate passes an adapter over the runtime's pool.
+// How the runtime borrows threads. The engine owns none of its own when it runs inside ExecuTorch:
+// the delegate passes an adapter over the runtime's pool.
 #pragma once
 
 #include <memory>
@@ -7,14 +7,14 @@
 
 namespace enn {
 
-// A non-owning reference to a callable `void(int task)`; valid only during the call it is passed to.
+// A non-owning reference to a callable `void(int task)`; valid only during the call it is passed
+// to.
 class TaskRef {
  public:
   template <typename F>
     requires(!std::is_same_v<std::remove_cvref_t<F>, TaskRef>)
   TaskRef(F&& f)  // NOLINT: implicit by intent
-      : object_(const_cast<void*>(static_cast<const void*>(&f))),
-        call_([](void* object, int task) {
+      : object_(const_cast<void*>(static_cast<const void*>(&f))), call_([](void* object, int task) {
           (*static_cast<std::remove_reference_t<F>*>(object))(task);
         }) {}
 
@@ -30,7 +30,8 @@ class Parallel {
   virtual ~Parallel() = default;
   // Threads that run() may use at the same time, >= 1.
   [[nodiscard]] virtual int thread_count() const noexcept = 0;
-  // Calls task(0) … task(tasks - 1), each once, in any order and on any thread; returns when all are done.
+  // Calls task(0) … task(tasks - 1), each once, in any order and on any thread; returns when all
+  // are done.
   virtual void run(int tasks, TaskRef task) noexcept = 0;
 };
 

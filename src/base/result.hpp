@@ -1,6 +1,6 @@
-// Status and Result<T>: how every part of the core reports failure. The core throws nothing and prints
-// nothing; a failure carries a code (which range it is in tells who is at fault) and one sentence that
-// names the thing: the node, the operator, the tensor, the shape.
+// Status and Result<T>: how every part of the core reports failure. The core throws nothing and
+// prints nothing; a failure carries a code (which range it is in tells who is at fault) and one
+// sentence that names the thing: the node, the operator, the tensor, the shape.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +15,12 @@ namespace enn {
 
 enum class Code : std::uint8_t {
   Ok = 0,
-  InvalidArgument,     // the caller passed something that is not allowed
-  Unsupported,         // well formed, but not taken by this engine
-  InvalidGraph,        // the graph breaks a rule of the IR
-  InvalidProgram,      // the bytes are not a program, or one that must not run
-  ResourceExhausted,   // memory or a size limit
-  Internal,            // a bug of ours
+  InvalidArgument,    // the caller passed something that is not allowed
+  Unsupported,        // well formed, but not taken by this engine
+  InvalidGraph,       // the graph breaks a rule of the IR
+  InvalidProgram,     // the bytes are not a program, or one that must not run
+  ResourceExhausted,  // memory or a size limit
+  Internal,           // a bug of ours
 };
 
 // Name of a code as it appears in messages, e.g. "invalid argument".
@@ -70,8 +70,8 @@ template <typename... Args>
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}            // NOLINT: implicit by intent
-  Result(Status status) : state_(std::move(status)) {}     // NOLINT: implicit by intent
+  Result(T value) : state_(std::move(value)) {}         // NOLINT: implicit by intent
+  Result(Status status) : state_(std::move(status)) {}  // NOLINT: implicit by intent
 
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
   // Precondition of value(): ok().
@@ -90,10 +90,9 @@ class [[nodiscard]] Result {
 #define ENN_CONCAT(a, b) ENN_CONCAT_INNER(a, b)
 
 // Returns the Status of `expr` from the enclosing function unless it is Ok.
-#define ENN_TRY(expr)                                        \
-  do {                                                       \
-    if (::enn::Status enn_status = (expr); !enn_status.ok()) \
-      return enn_status;                                     \
+#define ENN_TRY(expr)                                                           \
+  do {                                                                          \
+    if (::enn::Status enn_status = (expr); !enn_status.ok()) return enn_status; \
   } while (false)
 
 // ENN_ASSIGN(auto x, f()): x = value of the Result, or return its Status.

@@ -10,7 +10,17 @@
 
 namespace enn {
 
-enum class DType : std::uint8_t { Float32, Float16, Float64, UInt8, Int8, Int16, Int32, Int64, Bool };
+enum class DType : std::uint8_t {
+  Float32,
+  Float16,
+  Float64,
+  UInt8,
+  Int8,
+  Int16,
+  Int32,
+  Int64,
+  Bool
+};
 
 // Bytes per element.
 [[nodiscard]] std::size_t size_of(DType dtype);
@@ -21,8 +31,8 @@ enum class DType : std::uint8_t { Float32, Float16, Float64, UInt8, Int8, Int16,
 
 using Shape = std::vector<std::int64_t>;
 
-// Number of elements; 1 for a scalar. Precondition: dimensions >= 0 and the product fits (checked_numel
-// for shapes from outside).
+// Number of elements; 1 for a scalar. Precondition: dimensions >= 0 and the product fits
+// (checked_numel for shapes from outside).
 [[nodiscard]] std::int64_t numel(const Shape& shape);
 // Number of elements, or nullopt if a dimension is negative or the product exceeds `limit`.
 [[nodiscard]] std::optional<std::int64_t> checked_numel(const Shape& shape,

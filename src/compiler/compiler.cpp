@@ -17,7 +17,7 @@ namespace {
 struct Pass {
   std::string_view name;
   Status (*run)(Graph& graph);
-  bool required;    // the stages behind it rely on it
+  bool required;  // the stages behind it rely on it
 };
 
 // The table of contents of the compiler, in order.
@@ -41,7 +41,8 @@ Status check_disabled(const std::vector<std::string>& disabled) {
       return error(Code::InvalidArgument, "there is no pass named '", name, "'; the passes are ",
                    list_str(pass_names()));
     }
-    if (pass->required) return error(Code::InvalidArgument, "the pass '", name, "' cannot be switched off");
+    if (pass->required)
+      return error(Code::InvalidArgument, "the pass '", name, "' cannot be switched off");
   }
   return {};
 }
@@ -58,8 +59,8 @@ Status check_taken(const Graph& graph) {
     const Node& node = graph.node(id);
     if (const auto reason = unsupported_reason(graph, node)) {
       return error(Code::Unsupported, "node '", node.name, "' (",
-                   node.target.empty() ? std::string(to_string(node.op)) : node.target, ") is not taken: ",
-                   *reason);
+                   node.target.empty() ? std::string(to_string(node.op)) : node.target,
+                   ") is not taken: ", *reason);
     }
   }
   return {};
@@ -109,7 +110,8 @@ Result<CompiledProgram> compile(Graph graph, const CompileOptions& options) {
     if (std::find(disabled.begin(), disabled.end(), pass.name) != disabled.end()) continue;
     const auto start = std::chrono::steady_clock::now();
     ENN_TRY(pass.run(graph));
-    const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
+    const std::chrono::duration<double, std::milli> elapsed =
+        std::chrono::steady_clock::now() - start;
     out.passes.push_back({pass.name, elapsed.count()});
     if (const Status status = verify(graph); !status.ok()) {
       return error(Code::Internal, "after the pass ", pass.name, ": ", status.message());

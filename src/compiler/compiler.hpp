@@ -1,5 +1,5 @@
-// Graph -> program bytes: a list of named passes over the IR (pipeline.cpp is the table of contents), then
-// memory planning and emission.
+// Graph -> program bytes: a list of named passes over the IR (pipeline.cpp is the table of
+// contents), then memory planning and emission.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 namespace enn {
 
 struct CompileOptions {
-  std::vector<std::string> disabled_passes;    // by name; an unknown name is an error
+  std::vector<std::string> disabled_passes;  // by name; an unknown name is an error
   // Called after each pass with its name and the graph; for dumps and tests.
   std::function<void(std::string_view pass, const Graph& graph)> after_pass;
 };
@@ -24,14 +24,14 @@ struct PassTiming {
 };
 
 struct CompiledProgram {
-  std::vector<std::byte> bytes;      // the payload: header, checksum, FlatBuffer (schema/README.md)
+  std::vector<std::byte> bytes;  // the payload: header, checksum, FlatBuffer (schema/README.md)
   std::vector<PassTiming> passes;
 };
 
 [[nodiscard]] std::vector<std::string_view> pass_names();
 
-// Names of the chipsets a compile specification may name, in upper case. A program runs on any of them:
-// the name is checked and otherwise has no effect.
+// Names of the chipsets a compile specification may name, in upper case. A program runs on any of
+// them: the name is checked and otherwise has no effect.
 [[nodiscard]] Status check_chipset(std::string_view chipset);
 
 [[nodiscard]] Result<CompiledProgram> compile(Graph graph, const CompileOptions& options = {});

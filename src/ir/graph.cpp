@@ -68,7 +68,8 @@ std::vector<std::int64_t> Attributes::integers(std::string_view name) const {
 
 ValueId Graph::add_input(std::string name, TensorType type) {
   const auto id = static_cast<ValueId>(values_.size());
-  values_.push_back({.name = std::move(name), .type = std::move(type), .quant = {}, .data = nullptr});
+  values_.push_back(
+      {.name = std::move(name), .type = std::move(type), .quant = {}, .data = nullptr});
   inputs_.push_back(id);
   return id;
 }
@@ -158,7 +159,8 @@ void Graph::erase_unused() {
   for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
     Node& node = nodes_[*it];
     if (node.dead) continue;
-    if (std::none_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return used[id]; })) {
+    if (std::none_of(node.outputs.begin(), node.outputs.end(),
+                     [&](ValueId id) { return used[id]; })) {
       node.dead = true;
       continue;
     }

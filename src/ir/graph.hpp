@@ -1,9 +1,11 @@
-// The IR of all ahead-of-time stages: a directed acyclic graph in topological order over one small set of
-// operators. ATen, edge and .pt2 spellings of an operator become the same node (ops/import.hpp).
+// The IR of all ahead-of-time stages: a directed acyclic graph in topological order over one small
+// set of operators. ATen, edge and .pt2 spellings of an operator become the same node
+// (ops/import.hpp).
 //
-// A graph goes through two forms. In the first every value is float or integer and quantization is explicit
-// (quantize/dequantize nodes), as torch.export gives it. After the compiler's `fold_qdq` pass 8-bit values
-// carry their QuantParams themselves and operators consume and produce them directly.
+// A graph goes through two forms. In the first every value is float or integer and quantization is
+// explicit (quantize/dequantize nodes), as torch.export gives it. After the compiler's `fold_qdq`
+// pass 8-bit values carry their QuantParams themselves and operators consume and produce them
+// directly.
 #pragma once
 
 #include <cstddef>
@@ -36,8 +38,8 @@ enum class Op : std::uint16_t {
 [[nodiscard]] std::string_view to_string(Op op);
 [[nodiscard]] std::optional<Op> op_from_string(std::string_view text);
 
-// Affine quantization: real = (q - zero_point) * scale. Per tensor when axis < 0 (one scale, one zero
-// point), else one per index of dimension `axis`. Values lie in [quant_min, quant_max].
+// Affine quantization: real = (q - zero_point) * scale. Per tensor when axis < 0 (one scale, one
+// zero point), else one per index of dimension `axis`. Values lie in [quant_min, quant_max].
 struct QuantParams {
   std::vector<float> scales;
   std::vector<std::int32_t> zero_points;
@@ -51,12 +53,12 @@ struct QuantParams {
   friend bool operator==(const QuantParams&, const QuantParams&) = default;
 };
 
-// Physical order of a value's elements. Shapes are always logical (NCHW); ChannelsLast says that a rank-4
-// value lies in memory as NHWC.
+// Physical order of a value's elements. Shapes are always logical (NCHW); ChannelsLast says that a
+// rank-4 value lies in memory as NHWC.
 enum class Layout : std::uint8_t { Contiguous, ChannelsLast };
 
-// Immutable bytes of a constant, row-major contiguous. Shared, because several graphs (the exported one, the
-// one being compiled) hold the same weights and none may copy them.
+// Immutable bytes of a constant, row-major contiguous. Shared, because several graphs (the exported
+// one, the one being compiled) hold the same weights and none may copy them.
 using ConstantData = std::shared_ptr<const std::vector<std::byte>>;
 
 using ValueId = std::uint32_t;
@@ -68,16 +70,17 @@ struct Value {
   TensorType type;
   std::optional<QuantParams> quant;
   Layout layout = Layout::Contiguous;
-  ConstantData data;          // set for constants only
-  NodeId producer = kNone;    // kNone for graph inputs and constants
+  ConstantData data;        // set for constants only
+  NodeId producer = kNone;  // kNone for graph inputs and constants
 
   [[nodiscard]] bool is_constant() const { return data != nullptr; }
 };
 
-using AttributeValue = std::variant<std::int64_t, double, bool, std::string, std::vector<std::int64_t>,
-                                    std::vector<double>>;
+using AttributeValue = std::variant<std::int64_t, double, bool, std::string,
+                                    std::vector<std::int64_t>, std::vector<double>>;
 
-// Named attributes of a node, ordered by name. Which an operator has is written in its family's infer.cpp.
+// Named attributes of a node, ordered by name. Which an operator has is written in its family's
+// infer.cpp.
 class Attributes {
  public:
   void set(std::string name, AttributeValue value) { items_[std::move(name)] = std::move(value); }
@@ -86,15 +89,18 @@ class Attributes {
   // Null when absent.
   [[nodiscard]] const AttributeValue* find(std::string_view name) const;
 
-  // Typed access with a default for an absent attribute. An attribute of another type counts as absent,
-  // except that an integer is accepted where a number is asked for. infer() has checked the types.
+  // Typed access with a default for an absent attribute. An attribute of another type counts as
+  // absent, except that an integer is accepted where a number is asked for. infer() has checked the
+  // types.
   [[nodiscard]] std::int64_t integer(std::string_view name, std::int64_t otherwise = 0) const;
   [[nodiscard]] double number(std::string_view name, double otherwise = 0.0) const;
   [[nodiscard]] bool boolean(std::string_view name, bool otherwise = false) const;
   [[nodiscard]] std::string text(std::string_view name, std::string_view otherwise = "") const;
   [[nodiscard]] std::vector<std::int64_t> integers(std::string_view name) const;
 
-  [[nodiscard]] const std::map<std::string, AttributeValue, std::less<>>& items() const { return items_; }
+  [[nodiscard]] const std::map<std::string, AttributeValue, std::less<>>& items() const {
+    return items_;
+  }
   friend bool operator==(const Attributes&, const Attributes&) = default;
 
  private:
@@ -104,12 +110,13 @@ class Attributes {
 struct Node {
   Op op{};
   std::string name;
-  std::vector<ValueId> inputs;    // kNone stands for an optional tensor that is absent (a bias)
+  std::vector<ValueId> inputs;  // kNone stands for an optional tensor that is absent (a bias)
   std::vector<ValueId> outputs;
   Attributes attrs;
-  std::string target;    // the spelling it was imported from, e.g. "aten.conv2d.default"; for messages
-  std::string source;    // file:line of the eager model, where known
-  bool dead = false;     // erased; skipped everywhere
+  std::string
+      target;  // the spelling it was imported from, e.g. "aten.conv2d.default"; for messages
+  std::string source;  // file:line of the eager model, where known
+  bool dead = false;   // erased; skipped everywhere
 };
 
 class Graph {
@@ -119,8 +126,8 @@ class Graph {
   ValueId add_constant(std::string name, TensorType type, ConstantData data);
   // Appends a node with one new value per entry of `results`; the first is named `name`, the i-th
   // `name.i`. Order of appending is the order of execution.
-  NodeId add_node(Op op, std::string name, std::vector<ValueId> inputs, std::vector<TensorType> results,
-                  Attributes attrs = {});
+  NodeId add_node(Op op, std::string name, std::vector<ValueId> inputs,
+                  std::vector<TensorType> results, Attributes attrs = {});
   // As add_node, but placed directly before the node `before` in the order of execution.
   NodeId insert_node(NodeId before, Op op, std::string name, std::vector<ValueId> inputs,
                      std::vector<TensorType> results, Attributes attrs = {});
@@ -149,8 +156,8 @@ class Graph {
   void erase_unused();
 
  private:
-  NodeId make_node(Op op, std::string name, std::vector<ValueId> inputs, std::vector<TensorType> results,
-                   Attributes attrs);
+  NodeId make_node(Op op, std::string name, std::vector<ValueId> inputs,
+                   std::vector<TensorType> results, Attributes attrs);
 
   std::vector<Value> values_;
   std::vector<Node> nodes_;
@@ -159,9 +166,9 @@ class Graph {
   std::vector<ValueId> outputs_;
 };
 
-// Checks every rule of the IR: ids in range, each value defined before it is used, constants of the right
-// size, quantization parameters complete, and that every operator's attributes, operands and result types
-// agree with its shape rule. The message names the node.
+// Checks every rule of the IR: ids in range, each value defined before it is used, constants of the
+// right size, quantization parameters complete, and that every operator's attributes, operands and
+// result types agree with its shape rule. The message names the node.
 [[nodiscard]] Status verify(const Graph& graph);
 
 // The text form; parse(print(g)) is g, except that constants above 64 bytes are written as

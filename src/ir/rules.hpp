@@ -1,5 +1,5 @@
-// What the IR asks of the operators: implemented in ops/dispatch.cpp, declared here so that nothing in ir/
-// depends on ops/ beyond the table's names.
+// What the IR asks of the operators: implemented in ops/dispatch.cpp, declared here so that nothing
+// in ir/ depends on ops/ beyond the table's names.
 #pragma once
 
 #include <vector>
@@ -8,7 +8,8 @@
 
 namespace enn {
 
-// Shape rule: the types of the results from operands and attributes, or why they do not fit together.
+// Shape rule: the types of the results from operands and attributes, or why they do not fit
+// together.
 [[nodiscard]] Result<std::vector<TensorType>> infer(const Graph& graph, const Node& node);
 
 }  // namespace enn

@@ -10,9 +10,9 @@
 // graph  := "graph {" input* constant* node* "return" values "}"
 // input  := "input" value
 // constant := "constant" value "=" ("hex" digits | "<" n " bytes>")
-// node   := value ("," value)* "=" op "(" (name | "none"),* ")" attributes? ("from" string)? ("at" string)?
-// value  := %name ":" dtype shape quant? "channels_last"?
-// quant  := "quant(" scales "," zero_points "," axis "," min "," max ")"
+// node   := value ("," value)* "=" op "(" (name | "none"),* ")" attributes? ("from" string)? ("at"
+// string)? value  := %name ":" dtype shape quant? "channels_last"? quant  := "quant(" scales ","
+// zero_points "," axis "," min "," max ")"
 
 namespace enn {
 namespace {
@@ -64,8 +64,8 @@ std::string value_text(const Value& value) {
   std::string out = str('%', value.name, ": ", to_string(value.type));
   if (value.quant) {
     const QuantParams& quant = *value.quant;
-    out += str(" quant(", list_of(quant.scales, float_text), ", ", list_str(quant.zero_points), ", ",
-               quant.axis, ", ", quant.quant_min, ", ", quant.quant_max, ')');
+    out += str(" quant(", list_of(quant.scales, float_text), ", ", list_str(quant.zero_points),
+               ", ", quant.axis, ", ", quant.quant_min, ", ", quant.quant_max, ')');
   }
   if (value.layout == Layout::ChannelsLast) out += " channels_last";
   return out;
@@ -112,14 +112,20 @@ class Parser {
 
  private:
   Status fail(std::string_view expected) const {
-    return error(Code::InvalidGraph, "graph text, line ", line_, ": expected ", expected);
+    return error(Code::InvalidGraph, "graph text, line ", consumed_line_, ": expected ", expected);
   }
 
   void skip_space() {
-    while (!text_.empty() && (text_.front() == ' ' || text_.front() == '\n' || text_.front() == '\t')) {
+    while (!text_.empty() &&
+           (text_.front() == ' ' || text_.front() == '\n' || text_.front() == '\t')) {
       if (text_.front() == '\n') ++line_;
       text_.remove_prefix(1);
     }
+  }
+
+  void consume(std::size_t size) {
+    text_.remove_prefix(size);
+    consumed_line_ = line_;
   }
 
   static bool is_word(char c) {
@@ -133,7 +139,7 @@ class Parser {
     if (is_word(token.back()) && text_.size() > token.size() && is_word(text_[token.size()])) {
       return false;
     }
-    text_.remove_prefix(token.size());
+    consume(token.size());
     return true;
   }
 
@@ -147,7 +153,7 @@ class Parser {
     while (size < text_.size() && is_word(text_[size])) ++size;
     if (size == 0) return fail("a name");
     std::string out(text_.substr(0, size));
-    text_.remove_prefix(size);
+    consume(size);
     return out;
   }
 
@@ -168,9 +174,11 @@ class Parser {
   Result<AttributeValue> number() {
     skip_space();
     std::size_t size = 0;
-    while (size < text_.size() && (is_word(text_[size]) || text_[size] == '-' || text_[size] == '+')) ++size;
+    while (size < text_.size() &&
+           (is_word(text_[size]) || text_[size] == '-' || text_[size] == '+'))
+      ++size;
     const std::string token(text_.substr(0, size));
-    text_.remove_prefix(size);
+    consume(size);
     if (token.find_first_of(".en") == std::string::npos) {
       std::int64_t value = 0;
       const auto [end, failure] = std::from_chars(token.data(), token.data() + token.size(), value);
@@ -264,7 +272,8 @@ class Parser {
   }
 
   Status define(const Value& parsed, ValueId id) {
-    if (!ids_.emplace(parsed.name, id).second) return fail(str("a new name, not '", parsed.name, '\''));
+    if (!ids_.emplace(parsed.name, id).second)
+      return fail(str("a new name, not '", parsed.name, '\''));
     graph_.value(id).name = parsed.name;
     graph_.value(id).quant = parsed.quant;
     graph_.value(id).layout = parsed.layout;
@@ -347,8 +356,8 @@ class Parser {
     }
     std::vector<TensorType> types;
     for (const Value& result : results) types.push_back(result.type);
-    const NodeId id =
-        graph_.add_node(*op, results.front().name, std::move(inputs), std::move(types), std::move(attrs));
+    const NodeId id = graph_.add_node(*op, results.front().name, std::move(inputs),
+                                      std::move(types), std::move(attrs));
     if (accept("from")) {
       ENN_ASSIGN(graph_.node(id).target, string());
     }
@@ -362,7 +371,8 @@ class Parser {
   }
 
   std::string_view text_;
-  int line_ = 1;
+  int line_ = 1;           // of the next character
+  int consumed_line_ = 1;  // of the last token that was taken
   Graph graph_;
   std::unordered_map<std::string, ValueId> ids_;
 };

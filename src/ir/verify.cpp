@@ -39,8 +39,8 @@ Status verify_value(const Value& value) {
   if (value.is_constant()) {
     const auto bytes = static_cast<std::size_t>(*count) * size_of(value.type.dtype);
     if (value.data->size() != bytes) {
-      return error(Code::InvalidGraph, "constant '", value.name, "' of type ", to_string(value.type),
-                   " has ", value.data->size(), " bytes, expected ", bytes);
+      return error(Code::InvalidGraph, "constant '", value.name, "' of type ",
+                   to_string(value.type), " has ", value.data->size(), " bytes, expected ", bytes);
     }
   }
   if (value.layout == Layout::ChannelsLast && value.type.shape.size() != 4) {

@@ -13,8 +13,8 @@ const Argument* Arguments::find(std::string_view name) const {
 }
 
 Status Arguments::wrong(std::string_view name, std::string_view expected) const {
-  return error(Code::InvalidArgument, "node '", call_.name, "' (", call_.target, "): argument '", name,
-               "' must be ", expected);
+  return error(Code::InvalidArgument, "node '", call_.name, "' (", call_.target, "): argument '",
+               name, "' must be ", expected);
 }
 
 Result<ValueId> Arguments::optional_tensor(std::string_view name) const {
@@ -54,7 +54,8 @@ Result<double> Arguments::number(std::string_view name, std::optional<double> ot
   if (found == nullptr && otherwise) return double{*otherwise};
   if (found != nullptr) {
     if (const auto* real = std::get_if<double>(found)) return double{*real};
-    if (const auto* integer = std::get_if<std::int64_t>(found)) return static_cast<double>(*integer);
+    if (const auto* integer = std::get_if<std::int64_t>(found))
+      return static_cast<double>(*integer);
   }
   return wrong(name, "a number");
 }
@@ -79,7 +80,8 @@ Result<std::vector<std::int64_t>> Arguments::integers(std::string_view name) con
   if (const auto* list = std::get_if<std::vector<std::int64_t>>(found)) return std::vector(*list);
   if (const auto* one = std::get_if<std::int64_t>(found)) return std::vector<std::int64_t>{*one};
   // An empty list has no element type; the caller may have sent it as any kind of list.
-  if (const auto* empty = std::get_if<std::vector<double>>(found); empty != nullptr && empty->empty()) {
+  if (const auto* empty = std::get_if<std::vector<double>>(found);
+      empty != nullptr && empty->empty()) {
     return std::vector<std::int64_t>{};
   }
   if (const auto* empty = std::get_if<std::vector<TensorArgument>>(found);
@@ -98,14 +100,17 @@ Result<std::vector<std::int64_t>> Arguments::expanded(std::string_view name, std
   return std::vector(std::move(list));
 }
 
-NodeId add_call(Graph& graph, const Call& call, Op op, std::vector<ValueId> inputs, Attributes attrs) {
-  const NodeId id = graph.add_node(op, call.name, std::move(inputs), call.results, std::move(attrs));
+NodeId add_call(Graph& graph, const Call& call, Op op, std::vector<ValueId> inputs,
+                Attributes attrs) {
+  const NodeId id =
+      graph.add_node(op, call.name, std::move(inputs), call.results, std::move(attrs));
   graph.node(id).target = call.target;
   graph.node(id).source = call.source;
   return id;
 }
 
-ValueId add_float_constant(Graph& graph, std::string name, Shape shape, std::span<const float> values) {
+ValueId add_float_constant(Graph& graph, std::string name, Shape shape,
+                           std::span<const float> values) {
   std::vector<std::byte> bytes(values.size_bytes());
   if (!bytes.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
   return graph.add_constant(std::move(name), {DType::Float32, std::move(shape)},
@@ -162,8 +167,8 @@ std::optional<std::string> dtype_reason(const Graph& graph, const Node& node,
   for (const std::vector<ValueId>* ids : {&node.inputs, &node.outputs}) {
     for (const ValueId id : *ids) {
       if (!taken(id)) {
-        return str("it works on ", to_string(graph.value(id).type.dtype), ", which ", to_string(node.op),
-                   " does not take");
+        return str("it works on ", to_string(graph.value(id).type.dtype), ", which ",
+                   to_string(node.op), " does not take");
       }
     }
   }

@@ -24,15 +24,17 @@ class Arguments {
   [[nodiscard]] bool has(std::string_view name) const { return find(name) != nullptr; }
   // nullptr when absent or None.
   [[nodiscard]] const Argument* find(std::string_view name) const;
-  [[nodiscard]] Result<std::int64_t> integer(std::string_view name, std::optional<std::int64_t> otherwise = {}) const;
-  [[nodiscard]] Result<double> number(std::string_view name, std::optional<double> otherwise = {}) const;
+  [[nodiscard]] Result<std::int64_t> integer(std::string_view name,
+                                             std::optional<std::int64_t> otherwise = {}) const;
+  [[nodiscard]] Result<double> number(std::string_view name,
+                                      std::optional<double> otherwise = {}) const;
   [[nodiscard]] Result<bool> boolean(std::string_view name, bool otherwise) const;
   [[nodiscard]] Result<std::string> text(std::string_view name, std::string_view otherwise) const;
   [[nodiscard]] Result<std::vector<std::int64_t>> integers(std::string_view name) const;
-  // A list of `count` integers from a list of that length, of length 1, or a single integer; `otherwise`
-  // when absent or empty.
-  [[nodiscard]] Result<std::vector<std::int64_t>> expanded(std::string_view name, std::size_t count,
-                                                           std::vector<std::int64_t> otherwise) const;
+  // A list of `count` integers from a list of that length, of length 1, or a single integer;
+  // `otherwise` when absent or empty.
+  [[nodiscard]] Result<std::vector<std::int64_t>> expanded(
+      std::string_view name, std::size_t count, std::vector<std::int64_t> otherwise) const;
 
  private:
   [[nodiscard]] Status wrong(std::string_view name, std::string_view expected) const;
@@ -56,13 +58,15 @@ class Arguments {
 // True when the value does not depend on any graph input.
 [[nodiscard]] bool is_constant_expression(const Graph& graph, ValueId id);
 
-// Output size of a pooling or convolution window along one dimension as ATen computes it; the window starts
-// at -pad_begin. Result < 1 when the window does not fit.
-[[nodiscard]] std::int64_t window_output_size(std::int64_t input, std::int64_t kernel, std::int64_t stride,
-                                              std::int64_t pad_begin, std::int64_t pad_end,
-                                              std::int64_t dilation, bool ceil_mode);
+// Output size of a pooling or convolution window along one dimension as ATen computes it; the
+// window starts at -pad_begin. Result < 1 when the window does not fit.
+[[nodiscard]] std::int64_t window_output_size(std::int64_t input, std::int64_t kernel,
+                                              std::int64_t stride, std::int64_t pad_begin,
+                                              std::int64_t pad_end, std::int64_t dilation,
+                                              bool ceil_mode);
 
-// The reason why an operand's or result's dtype is not taken, or nullopt when all are among `allowed`.
+// The reason why an operand's or result's dtype is not taken, or nullopt when all are among
+// `allowed`.
 [[nodiscard]] std::optional<std::string> dtype_reason(const Graph& graph, const Node& node,
                                                       std::span<const DType> allowed);
 
@@ -74,9 +78,11 @@ void annotate_all(const Graph& graph, NodeId node, const QuantizationConfig& con
 // The operand gets the activation spec and the result shares it.
 void annotate_shared(const Graph& graph, NodeId node, const QuantizationConfig& config,
                      Annotations& annotations);
-// The activation behind `node` that runs in its epilogue: its only user, relu or a clamp that begins at 0.
+// The activation behind `node` that runs in its epilogue: its only user, relu or a clamp that
+// begins at 0.
 [[nodiscard]] std::optional<NodeId> fusable_activation(const Graph& graph, NodeId node);
-// Sets the annotation of `node`, with the activation spec on its result, or on that of its fused activation.
+// Sets the annotation of `node`, with the activation spec on its result, or on that of its fused
+// activation.
 void annotate_output(const Graph& graph, NodeId node, Annotation annotation,
                      const QuantizationConfig& config, Annotations& annotations);
 

@@ -34,7 +34,8 @@ Result<std::vector<float>> constant_floats(const Graph& graph, ValueId id) {
 
 Result<std::vector<std::int8_t>> constant_int8(const Graph& graph, ValueId id) {
   const Value& value = graph.value(id);
-  if (!value.is_constant() || value.type.dtype != DType::Int8) return not_constant(graph, id, "int8");
+  if (!value.is_constant() || value.type.dtype != DType::Int8)
+    return not_constant(graph, id, "int8");
   return elements<std::int8_t>(value);
 }
 
@@ -50,8 +51,8 @@ Result<std::vector<std::int64_t>> constant_integers(const Graph& graph, ValueId 
 
 float inverse_scale(float scale) { return static_cast<float>(1.0 / static_cast<double>(scale)); }
 
-std::int32_t quantize_value(float x, float inverse_scale, std::int32_t zero_point, std::int32_t quant_min,
-                            std::int32_t quant_max) {
+std::int32_t quantize_value(float x, float inverse_scale, std::int32_t zero_point,
+                            std::int32_t quant_min, std::int32_t quant_max) {
   const float q = std::nearbyint(x * inverse_scale) + static_cast<float>(zero_point);
   if (!(q > static_cast<float>(quant_min))) return quant_min;
   return q < static_cast<float>(quant_max) ? static_cast<std::int32_t>(q) : quant_max;

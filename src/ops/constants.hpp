@@ -9,7 +9,8 @@
 
 namespace enn {
 
-// The elements of a float32 constant, or of a dequantized one, row-major. An error when `id` is not constant.
+// The elements of a float32 constant, or of a dequantized one, row-major. An error when `id` is not
+// constant.
 [[nodiscard]] Result<std::vector<float>> constant_floats(const Graph& graph, ValueId id);
 // The elements of an int8 or uint8-coded-as-int8 constant.
 [[nodiscard]] Result<std::vector<std::int8_t>> constant_int8(const Graph& graph, ValueId id);
@@ -24,12 +25,13 @@ template <typename T>
 
 // 1 / scale as torch's quantize computes it: in double, then rounded to float32.
 [[nodiscard]] float inverse_scale(float scale);
-// clamp(round_half_even(x * inverse_scale) + zero_point, quant_min, quant_max); NaN becomes quant_min.
+// clamp(round_half_even(x * inverse_scale) + zero_point, quant_min, quant_max); NaN becomes
+// quant_min.
 [[nodiscard]] std::int32_t quantize_value(float x, float inverse_scale, std::int32_t zero_point,
                                           std::int32_t quant_min, std::int32_t quant_max);
 
-// The range of stored (offset-binary) integers that a quantized result may take: its quantized range, cut by
-// the activation_min and activation_max of `attrs`.
+// The range of stored (offset-binary) integers that a quantized result may take: its quantized
+// range, cut by the activation_min and activation_max of `attrs`.
 struct StoredRange {
   std::int32_t minimum = 0;
   std::int32_t maximum = 255;

@@ -9,12 +9,12 @@ namespace enn {
 
 #define ENN_ATEN(target, op, import) \
   Result<NodeId> import_##import(Graph& graph, const Call& call, Op canonical);
-#define ENN_OP(name, text, family)                                                    \
-  Result<std::vector<TensorType>> infer_##family(const Graph& graph, const Node& node); \
-  std::optional<std::string> support_##family(const Graph& graph, const Node& node);    \
+#define ENN_OP(name, text, family)                                                          \
+  Result<std::vector<TensorType>> infer_##family(const Graph& graph, const Node& node);     \
+  std::optional<std::string> support_##family(const Graph& graph, const Node& node);        \
   void annotate_##family(const Graph& graph, NodeId node, const QuantizationConfig& config, \
-                         Annotations& annotations);                                     \
-  Traits traits_##family(const Graph& graph, const Node& node);                         \
+                         Annotations& annotations);                                         \
+  Traits traits_##family(const Graph& graph, const Node& node);                             \
   Status lower_##family(const Graph& graph, const Node& node, ProgramBuilder& builder);
 #include "ops/ops.def"
 #undef ENN_ATEN
@@ -33,8 +33,9 @@ struct FamilyRow {
 
 constexpr auto kFamilies = std::to_array<FamilyRow>({
 #define ENN_ATEN(target, op, import)
-#define ENN_OP(name, text, family) \
-  {#family, &infer_##family, &support_##family, &annotate_##family, &traits_##family, &lower_##family},
+#define ENN_OP(name, text, family)                                           \
+  {#family,          &infer_##family, &support_##family, &annotate_##family, \
+   &traits_##family, &lower_##family},
 #include "ops/ops.def"
 #undef ENN_ATEN
 #undef ENN_OP
@@ -71,7 +72,8 @@ Result<NodeId> import_call(Graph& graph, const Call& call) {
     return map;
   }();
   if (call.results.empty()) {
-    return error(Code::InvalidArgument, "node '", call.name, "' (", call.target, ") has no tensor result");
+    return error(Code::InvalidArgument, "node '", call.name, "' (", call.target,
+                 ") has no tensor result");
   }
   if (const auto found = rows->find(call.target); found != rows->end()) {
     return found->second->import(graph, call, found->second->op);

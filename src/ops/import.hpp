@@ -1,5 +1,6 @@
-// From a call of an ATen overload, with its arguments by name, to a node of the IR. The Python door makes
-// calls from FX nodes, the archive reader from .pt2 JSON; what an overload means is written only here.
+// From a call of an ATen overload, with its arguments by name, to a node of the IR. The Python door
+// makes calls from FX nodes, the archive reader from .pt2 JSON; what an overload means is written
+// only here.
 #pragma once
 
 #include <string>
@@ -12,24 +13,26 @@
 
 namespace enn {
 
-// std::monostate is Python's None. A ValueId is a tensor. Lists of tensors may hold kNone. A torch.dtype
-// and other enumerations come as text ("int8").
+// std::monostate is Python's None. A ValueId is a tensor. Lists of tensors may hold kNone. A
+// torch.dtype and other enumerations come as text ("int8").
 struct TensorArgument {
   ValueId id = kNone;
 };
-using Argument = std::variant<std::monostate, TensorArgument, std::vector<TensorArgument>, std::int64_t,
-                              double, bool, std::string, std::vector<std::int64_t>, std::vector<double>>;
+using Argument =
+    std::variant<std::monostate, TensorArgument, std::vector<TensorArgument>, std::int64_t, double,
+                 bool, std::string, std::vector<std::int64_t>, std::vector<double>>;
 
 struct Call {
-  std::string target;    // "aten.conv2d.default": namespace.name.overload
-  std::string name;      // unique name for the node
-  std::vector<std::pair<std::string, Argument>> arguments;    // names from the overload's schema; defaults may be left out
+  std::string target;  // "aten.conv2d.default": namespace.name.overload
+  std::string name;    // unique name for the node
+  std::vector<std::pair<std::string, Argument>>
+      arguments;  // names from the overload's schema; defaults may be left out
   std::vector<TensorType> results;
-  std::string source;    // file:line of the eager model, or empty
+  std::string source;  // file:line of the eager model, or empty
 };
 
-// Appends the node. An overload that ops.def does not list becomes an Op::Unknown node, which keeps the
-// graph connected; an overload that is listed with arguments it cannot have is an error.
+// Appends the node. An overload that ops.def does not list becomes an Op::Unknown node, which keeps
+// the graph connected; an overload that is listed with arguments it cannot have is an error.
 [[nodiscard]] Result<NodeId> import_call(Graph& graph, const Call& call);
 
 // The overloads that ops.def lists, in its order.

@@ -1,5 +1,5 @@
-// The roles of an operator. Each family implements each role in ops/<family>/<role>.cpp; the functions here
-// dispatch by the family column of ops.def.
+// The roles of an operator. Each family implements each role in ops/<family>/<role>.cpp; the
+// functions here dispatch by the family column of ops.def.
 #pragma once
 
 #include <optional>
@@ -12,30 +12,32 @@
 
 namespace enn {
 
-class ProgramBuilder;   // ops/program_builder.hpp
+class ProgramBuilder;  // ops/program_builder.hpp
 
 // The family column of ops.def, e.g. "conv".
 [[nodiscard]] std::string_view family(Op op);
 
-// nullopt when the engine takes the node; otherwise one sentence that says why not, without the node's name.
+// nullopt when the engine takes the node; otherwise one sentence that says why not, without the
+// node's name.
 [[nodiscard]] std::optional<std::string> unsupported_reason(const Graph& graph, const Node& node);
 
 // Quantization rule: adds to `annotations` what `node` asks for. Called in the order of execution.
-void annotate(const Graph& graph, NodeId node, const QuantizationConfig& config, Annotations& annotations);
+void annotate(const Graph& graph, NodeId node, const QuantizationConfig& config,
+              Annotations& annotations);
 
 // Where an operator's rank-4 operands and results lie.
 enum class LayoutRule {
-  Same,           // elementwise: either layout, the same for all of them
-  ChannelsLast,   // image operators
-  Contiguous,     // operators on the logical order
-  Free,           // each operand and result in any layout: the operator permutes as it goes
+  Same,          // elementwise: either layout, the same for all of them
+  ChannelsLast,  // image operators
+  Contiguous,    // operators on the logical order
+  Free,          // each operand and result in any layout: the operator permutes as it goes
 };
 
 // How an operator behaves when its operands and its result are quantized.
 enum class QuantizedForm {
-  None,           // it has no 8-bit form: it runs in float between dequantize and quantize
-  Computes,       // operands and result each have their own quantization
-  Moves,          // elements pass through unchanged: the result has the operand's quantization
+  None,      // it has no 8-bit form: it runs in float between dequantize and quantize
+  Computes,  // operands and result each have their own quantization
+  Moves,     // elements pass through unchanged: the result has the operand's quantization
 };
 
 struct Traits {

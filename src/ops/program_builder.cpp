@@ -13,7 +13,9 @@ namespace {
 constexpr std::size_t kAlignment = 64;
 constexpr std::array<std::size_t, 4> kChannelsLastOrder{0, 2, 3, 1};
 
-std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 bool is_activation(const Value& value) {
   return value.type.dtype == DType::Int8 || value.type.dtype == DType::UInt8;
@@ -21,13 +23,20 @@ bool is_activation(const Value& value) {
 
 Result<program::DType> program_dtype(DType dtype) {
   switch (dtype) {
-    case DType::Float32: return program::DType_Float32;
-    case DType::UInt8: return program::DType_UInt8;
-    case DType::Int8: return program::DType_Int8;
-    case DType::Int32: return program::DType_Int32;
-    case DType::Int64: return program::DType_Int64;
-    case DType::Bool: return program::DType_Bool;
-    default: return error(Code::Unsupported, "dtype ", to_string(dtype), " has no place in a program");
+    case DType::Float32:
+      return program::DType_Float32;
+    case DType::UInt8:
+      return program::DType_UInt8;
+    case DType::Int8:
+      return program::DType_Int8;
+    case DType::Int32:
+      return program::DType_Int32;
+    case DType::Int64:
+      return program::DType_Int64;
+    case DType::Bool:
+      return program::DType_Bool;
+    default:
+      return error(Code::Unsupported, "dtype ", to_string(dtype), " has no place in a program");
   }
 }
 
@@ -79,8 +88,8 @@ Shape physical_shape(const Value& value) {
 
 std::uint32_t physical_dim(const Value& value, std::int64_t dim) {
   if (value.layout == Layout::Contiguous) return static_cast<std::uint32_t>(dim);
-  const auto* const found =
-      std::find(kChannelsLastOrder.begin(), kChannelsLastOrder.end(), static_cast<std::size_t>(dim));
+  const auto* const found = std::find(kChannelsLastOrder.begin(), kChannelsLastOrder.end(),
+                                      static_cast<std::size_t>(dim));
   return static_cast<std::uint32_t>(found - kChannelsLastOrder.begin());
 }
 
@@ -99,12 +108,14 @@ ProgramBuilder::ProgramBuilder(const Graph& graph)
   add_inputs();
 }
 
-std::uint32_t ProgramBuilder::add_buffer(program::Storage storage, std::uint64_t offset, std::size_t bytes) {
+std::uint32_t ProgramBuilder::add_buffer(program::Storage storage, std::uint64_t offset,
+                                         std::size_t bytes) {
   buffers_.push_back({.storage = storage, .offset = offset, .bytes = bytes});
   return static_cast<std::uint32_t>(buffers_.size() - 1);
 }
 
-std::uint32_t ProgramBuilder::add_tensor(std::uint32_t buffer, program::DType dtype, const Shape& shape) {
+std::uint32_t ProgramBuilder::add_tensor(std::uint32_t buffer, program::DType dtype,
+                                         const Shape& shape) {
   auto tensor = std::make_unique<program::TensorT>();
   tensor->dtype = dtype;
   tensor->shape = narrow(shape);
@@ -143,7 +154,9 @@ std::uint32_t ProgramBuilder::view(ValueId id, const Shape& shape) {
   return use(tensor);
 }
 
-std::uint32_t ProgramBuilder::read(ValueId value) { return view(value, physical_shape(graph_.value(value))); }
+std::uint32_t ProgramBuilder::read(ValueId value) {
+  return view(value, physical_shape(graph_.value(value)));
+}
 
 std::uint32_t ProgramBuilder::read_as(ValueId value, Shape shape) { return view(value, shape); }
 
@@ -151,8 +164,10 @@ std::uint32_t ProgramBuilder::write(ValueId value) { return read(value); }
 
 std::uint32_t ProgramBuilder::write_as(ValueId value, Shape shape) { return view(value, shape); }
 
-std::uint32_t ProgramBuilder::constant(program::DType dtype, Shape shape, std::span<const std::byte> bytes) {
-  const std::uint32_t buffer = add_buffer(program::Storage_Constant, constants_.size(), bytes.size());
+std::uint32_t ProgramBuilder::constant(program::DType dtype, Shape shape,
+                                       std::span<const std::byte> bytes) {
+  const std::uint32_t buffer =
+      add_buffer(program::Storage_Constant, constants_.size(), bytes.size());
   constants_.insert(constants_.end(), bytes.begin(), bytes.end());
   constants_.resize(aligned(constants_.size()));
   return use(add_tensor(buffer, dtype, shape));
@@ -163,7 +178,9 @@ std::uint32_t ProgramBuilder::constant_f32(std::span<const float> values) {
                   std::as_bytes(values));
 }
 
-void ProgramBuilder::alias(ValueId result, ValueId operand) { buffer_of_value_[result] = buffer_of(operand); }
+void ProgramBuilder::alias(ValueId result, ValueId operand) {
+  buffer_of_value_[result] = buffer_of(operand);
+}
 
 void ProgramBuilder::push_step(const Node& node, program::OperatorUnion op) {
   auto step = std::make_unique<program::StepT>();
@@ -222,8 +239,8 @@ void ProgramBuilder::add_inputs() {
   }
 }
 
-// The value is computed where the caller wants it, when its memory is the arena's and no other output's; else
-// a copy is the last thing that happens to it.
+// The value is computed where the caller wants it, when its memory is the arena's and no other
+// output's; else a copy is the last thing that happens to it.
 void ProgramBuilder::bind_output(ValueId id, std::uint64_t index) {
   const Value& value = graph_.value(id);
   const std::uint32_t source = buffer_of(id);
@@ -241,12 +258,13 @@ void ProgramBuilder::bind_output(ValueId id, std::uint64_t index) {
   add_copy(value.name + ".output", view(id, value.type.shape), tensor);
 }
 
-// Greedy by size: the largest buffer first, each at the lowest offset where it overlaps none whose life it
-// shares.
+// Greedy by size: the largest buffer first, each at the lowest offset where it overlaps none whose
+// life it shares.
 std::uint64_t ProgramBuilder::plan_arena() {
   std::vector<Buffer*> pending;
   for (Buffer& buffer : buffers_) {
-    if (buffer.storage == program::Storage_Arena && buffer.first_step >= 0) pending.push_back(&buffer);
+    if (buffer.storage == program::Storage_Arena && buffer.first_step >= 0)
+      pending.push_back(&buffer);
   }
   std::stable_sort(pending.begin(), pending.end(),
                    [](const Buffer* a, const Buffer* b) { return a->bytes > b->bytes; });
@@ -254,7 +272,7 @@ std::uint64_t ProgramBuilder::plan_arena() {
   std::uint64_t total = 0;
   for (Buffer* buffer : pending) {
     std::uint64_t offset = 0;
-    for (const Buffer* other : placed) {    // ascending by offset
+    for (const Buffer* other : placed) {  // ascending by offset
       const bool together =
           other->first_step <= buffer->last_step && buffer->first_step <= other->last_step;
       if (!together) continue;
@@ -263,9 +281,10 @@ std::uint64_t ProgramBuilder::plan_arena() {
     }
     buffer->offset = offset;
     total = std::max(total, offset + aligned(buffer->bytes));
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), buffer,
-                                   [](const Buffer* a, const Buffer* b) { return a->offset < b->offset; }),
-                  buffer);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), buffer,
+                         [](const Buffer* a, const Buffer* b) { return a->offset < b->offset; }),
+        buffer);
   }
   return total;
 }

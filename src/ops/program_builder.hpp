@@ -1,4 +1,5 @@
-// Where lowering writes the program: tensors, constants and steps, then the memory plan and the bytes.
+// Where lowering writes the program: tensors, constants and steps, then the memory plan and the
+// bytes.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +15,8 @@
 
 namespace enn {
 
-// Difference between an 8-bit activation's stored integer and the model's: 128 for Int8, 0 for UInt8.
+// Difference between an 8-bit activation's stored integer and the model's: 128 for Int8, 0 for
+// UInt8.
 [[nodiscard]] std::int32_t storage_offset(DType dtype);
 // Logical shape -> shape in memory.
 [[nodiscard]] Shape physical_shape(const Value& value);
@@ -27,14 +29,15 @@ class ProgramBuilder {
  public:
   explicit ProgramBuilder(const Graph& graph);
 
-  // The tensor that holds `value`, as an operand (read) or the result (write) of the step that is emitted
-  // next. An 8-bit activation is UInt8 in the program. The second form views it under another shape of as
-  // many elements.
+  // The tensor that holds `value`, as an operand (read) or the result (write) of the step that is
+  // emitted next. An 8-bit activation is UInt8 in the program. The second form views it under
+  // another shape of as many elements.
   [[nodiscard]] std::uint32_t read(ValueId value);
   [[nodiscard]] std::uint32_t read_as(ValueId value, Shape shape);
   [[nodiscard]] std::uint32_t write(ValueId value);
   [[nodiscard]] std::uint32_t write_as(ValueId value, Shape shape);
-  [[nodiscard]] std::uint32_t constant(program::DType dtype, Shape shape, std::span<const std::byte> bytes);
+  [[nodiscard]] std::uint32_t constant(program::DType dtype, Shape shape,
+                                       std::span<const std::byte> bytes);
   [[nodiscard]] std::uint32_t constant_f32(std::span<const float> values);
   // `result` is `operand` in the same memory under its own shape: no step.
   void alias(ValueId result, ValueId operand);
@@ -60,8 +63,10 @@ class ProgramBuilder {
   };
 
   void push_step(const Node& node, program::OperatorUnion op);
-  [[nodiscard]] std::uint32_t add_buffer(program::Storage storage, std::uint64_t offset, std::size_t bytes);
-  [[nodiscard]] std::uint32_t add_tensor(std::uint32_t buffer, program::DType dtype, const Shape& shape);
+  [[nodiscard]] std::uint32_t add_buffer(program::Storage storage, std::uint64_t offset,
+                                         std::size_t bytes);
+  [[nodiscard]] std::uint32_t add_tensor(std::uint32_t buffer, program::DType dtype,
+                                         const Shape& shape);
   std::uint32_t use(std::uint32_t tensor);
   [[nodiscard]] std::uint32_t buffer_of(ValueId value);
   [[nodiscard]] std::uint32_t view(ValueId value, const Shape& shape);
@@ -75,16 +80,16 @@ class ProgramBuilder {
   std::vector<Buffer> buffers_;
   std::vector<std::unique_ptr<program::TensorT>> tensors_;
   std::vector<std::uint32_t> buffer_of_tensor_;
-  std::vector<std::uint32_t> buffer_of_value_;      // kNone until the value has memory
+  std::vector<std::uint32_t> buffer_of_value_;  // kNone until the value has memory
   std::vector<std::byte> constants_;
-  std::vector<std::uint32_t> used_buffers_;         // of the step that is being built
+  std::vector<std::uint32_t> used_buffers_;  // of the step that is being built
   std::vector<std::unique_ptr<program::StepT>> steps_;
   std::vector<std::uint32_t> input_tensors_;
   std::vector<std::uint32_t> output_tensors_;
 };
 
-// Emits the 256-entry table of `function` for a node with one quantized operand and result: for each stored
-// byte, dequantize, apply, quantize, as the Q/DQ model does in float32.
+// Emits the 256-entry table of `function` for a node with one quantized operand and result: for
+// each stored byte, dequantize, apply, quantize, as the Q/DQ model does in float32.
 [[nodiscard]] Status lower_table(const Graph& graph, const Node& node, ProgramBuilder& builder,
                                  const std::function<float(float)>& function);
 

@@ -7,9 +7,9 @@
 namespace enn {
 namespace {
 
-// A node's level counts how often the longest chain of its producers has passed from the engine to others and
-// back. Nodes of one level form one partition: no path leaves a level and returns to it, so no partition
-// depends on itself through the rest.
+// A node's level counts how often the longest chain of its producers has passed from the engine to
+// others and back. Nodes of one level form one partition: no path leaves a level and returns to it,
+// so no partition depends on itself through the rest.
 class Levels {
  public:
   Levels(const Graph& graph, Partitioning& result) : graph_(graph), result_(result) {
@@ -20,8 +20,8 @@ class Levels {
   void assign() {
     const std::vector<NodeId> order = graph_.order();
     for (const NodeId id : order) assign_forward(id);
-    // A constant expression computes nothing at run time, and a dequantize is cheaper than the floats it would
-    // pass on: both belong to the partition that reads them.
+    // A constant expression computes nothing at run time, and a dequantize is cheaper than the
+    // floats it would pass on: both belong to the partition that reads them.
     for (auto it = order.rbegin(); it != order.rend(); ++it) pull_to_users(*it);
   }
 
@@ -66,7 +66,7 @@ class Levels {
   const Graph& graph_;
   Partitioning& result_;
   std::vector<int> level_;
-  std::vector<bool> floating_;    // depends on no graph input
+  std::vector<bool> floating_;  // depends on no graph input
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Which nodes of an edge graph the engine takes, grouped into the fewest partitions that leave no cycle
-// between a partition and the rest.
+// Which nodes of an edge graph the engine takes, grouped into the fewest partitions that leave no
+// cycle between a partition and the rest.
 #pragma once
 
 #include <string>
@@ -10,13 +10,13 @@
 namespace enn {
 
 struct NodeDecision {
-  int partition = -1;     // index of its partition, -1 when the node is left to others
-  std::string reason;     // why it was left out; empty for a taken node
+  int partition = -1;  // index of its partition, -1 when the node is left to others
+  std::string reason;  // why it was left out; empty for a taken node
 };
 
 struct Partitioning {
-  int count = 0;                          // number of partitions
-  std::vector<NodeDecision> nodes;        // indexed by NodeId
+  int count = 0;                    // number of partitions
+  std::vector<NodeDecision> nodes;  // indexed by NodeId
 };
 
 // Precondition: verify(graph) is Ok.

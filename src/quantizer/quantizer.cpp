@@ -12,7 +12,8 @@ Result<Precision> precision_from_string(std::string_view name) {
   std::transform(upper.begin(), upper.end(), upper.begin(),
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   if (upper == "A8W8") return Precision::A8W8;
-  return error(Code::InvalidArgument, "precision '", name, "' is not supported; the supported precision is 'A8W8'");
+  return error(Code::InvalidArgument, "precision '", name,
+               "' is not supported; the supported precision is 'A8W8'");
 }
 
 QuantizationConfig quantization_config(Precision, bool is_per_channel, bool is_qat) {
@@ -42,7 +43,8 @@ Annotations EnnQuantizer::annotate(const Graph& graph) const {
   Annotations annotations(graph);
   for (const ValueId id : graph.inputs()) {
     const DType dtype = graph.value(id).type.dtype;
-    if (dtype == DType::Float32 || dtype == DType::Float16) annotations.set_input(id, config.activation);
+    if (dtype == DType::Float32 || dtype == DType::Float16)
+      annotations.set_input(id, config.activation);
   }
   for (const NodeId id : graph.order()) {
     if (!annotations.annotated(id)) enn::annotate(graph, id, config, annotations);

@@ -1,5 +1,5 @@
-// EnnQuantizer: which values of a graph are quantized, and how. It decides where and of which kind; it knows
-// no numbers (scales come from observers).
+// EnnQuantizer: which values of a graph are quantized, and how. It decides where and of which kind;
+// it knows no numbers (scales come from observers).
 #pragma once
 
 #include <optional>
@@ -23,8 +23,8 @@ enum class QScheme : std::uint8_t { PerTensorAffine, PerTensorSymmetric, PerChan
 enum class Observer : std::uint8_t {
   MinMax,
   PerChannelMinMax,
-  FusedMovingAvgFakeQuantize,             // QAT activations and per-tensor weights
-  FusedMovingAvgPerChannelFakeQuantize,   // QAT per-channel weights
+  FusedMovingAvgFakeQuantize,            // QAT activations and per-tensor weights
+  FusedMovingAvgPerChannelFakeQuantize,  // QAT per-channel weights
 };
 
 struct QuantizationSpec {
@@ -32,9 +32,9 @@ struct QuantizationSpec {
   std::int32_t quant_min = -128;
   std::int32_t quant_max = 127;
   QScheme qscheme = QScheme::PerTensorAffine;
-  int ch_axis = -1;      // per-channel schemes only
+  int ch_axis = -1;  // per-channel schemes only
   Observer observer = Observer::MinMax;
-  double eps = 0.000244140625;   // 2^-12, the smallest scale an observer gives
+  double eps = 0.000244140625;  // 2^-12, the smallest scale an observer gives
   friend bool operator==(const QuantizationSpec&, const QuantizationSpec&) = default;
 };
 
@@ -47,7 +47,8 @@ struct FixedQParamsSpec {
   friend bool operator==(const FixedQParamsSpec&, const FixedQParamsSpec&) = default;
 };
 
-// Shares the observer of the edge `value` -> `consumer`, or of the value itself when consumer is kNone.
+// Shares the observer of the edge `value` -> `consumer`, or of the value itself when consumer is
+// kNone.
 struct SharedSpec {
   ValueId value = kNone;
   NodeId consumer = kNone;
@@ -57,7 +58,7 @@ struct SharedSpec {
 using Spec = std::variant<QuantizationSpec, FixedQParamsSpec, SharedSpec>;
 
 struct Annotation {
-  std::vector<std::pair<ValueId, Spec>> inputs;   // operand -> spec
+  std::vector<std::pair<ValueId, Spec>> inputs;  // operand -> spec
   std::optional<Spec> output;
 };
 
@@ -67,7 +68,8 @@ struct QuantizationConfig {
 };
 
 // torchao's observers for `precision`, as upstream's get_quant_config chooses them.
-[[nodiscard]] QuantizationConfig quantization_config(Precision precision, bool is_per_channel, bool is_qat);
+[[nodiscard]] QuantizationConfig quantization_config(Precision precision, bool is_per_channel,
+                                                     bool is_qat);
 
 // What each graph input and each node was given; nullopt where nothing is quantized.
 class Annotations {
@@ -81,7 +83,7 @@ class Annotations {
 
  private:
   std::vector<std::optional<Annotation>> nodes_;
-  std::vector<std::optional<Spec>> inputs_;   // indexed by ValueId
+  std::vector<std::optional<Spec>> inputs_;  // indexed by ValueId
 };
 
 class EnnQuantizer {

@@ -26,8 +26,11 @@ class LayoutAssigner {
     const LayoutRule rule = traits(graph_, graph_.node(id)).layout;
     Layout layout = Layout::Contiguous;
     switch (rule) {
-      case LayoutRule::ChannelsLast: layout = Layout::ChannelsLast; break;
-      case LayoutRule::Contiguous: break;
+      case LayoutRule::ChannelsLast:
+        layout = Layout::ChannelsLast;
+        break;
+      case LayoutRule::Contiguous:
+        break;
       case LayoutRule::Same: {
         const std::vector<ValueId>& inputs = graph_.node(id).inputs;
         const bool any = std::any_of(inputs.begin(), inputs.end(), [&](ValueId input) {
@@ -79,9 +82,11 @@ class LayoutAssigner {
     return wants;
   }
 
-  // An operand of lower rank broadcasts against images from the right: its rank-4 form has leading ones.
+  // An operand of lower rank broadcasts against images from the right: its rank-4 form has leading
+  // ones.
   [[nodiscard]] ValueId rank_four(ValueId id, NodeId before) {
-    if (rank(id) == 4 || numel(graph_.value(id).type.shape) == 1 || graph_.node(before).inputs.size() < 2) {
+    if (rank(id) == 4 || numel(graph_.value(id).type.shape) == 1 ||
+        graph_.node(before).inputs.size() < 2) {
       return id;
     }
     TensorType type = graph_.value(id).type;
@@ -93,7 +98,8 @@ class LayoutAssigner {
     } else {
       Attributes attrs;
       attrs.set("shape", type.shape);
-      const NodeId node = graph_.insert_node(before, Op::Reshape, name, {id}, {type}, std::move(attrs));
+      const NodeId node =
+          graph_.insert_node(before, Op::Reshape, name, {id}, {type}, std::move(attrs));
       reshaped = graph_.node(node).outputs[0];
     }
     graph_.value(reshaped).quant = graph_.value(id).quant;
@@ -103,7 +109,8 @@ class LayoutAssigner {
   [[nodiscard]] ValueId converted(ValueId id, Layout layout, NodeId before) {
     if (rank(id) != 4 || graph_.value(id).layout == layout) return id;
     const auto key = std::pair(id, layout);
-    if (const auto found = conversions_.find(key); found != conversions_.end()) return found->second;
+    if (const auto found = conversions_.find(key); found != conversions_.end())
+      return found->second;
     const TensorType type = graph_.value(id).type;
     const std::string name =
         graph_.value(id).name + (layout == Layout::ChannelsLast ? ".channels_last" : ".contiguous");
@@ -111,8 +118,9 @@ class LayoutAssigner {
     if (graph_.value(id).is_constant()) {
       result = graph_.add_constant(name, type, graph_.value(id).data);
     } else {
-      const NodeId node = before == kNone ? graph_.add_node(Op::Identity, name, {id}, {type})
-                                          : graph_.insert_node(before, Op::Identity, name, {id}, {type});
+      const NodeId node = before == kNone
+                              ? graph_.add_node(Op::Identity, name, {id}, {type})
+                              : graph_.insert_node(before, Op::Identity, name, {id}, {type});
       result = graph_.node(node).outputs[0];
     }
     graph_.value(result).quant = graph_.value(id).quant;
@@ -122,7 +130,7 @@ class LayoutAssigner {
   }
 
   Graph& graph_;
-  std::vector<int> wants_;    // -1: not known yet
+  std::vector<int> wants_;  // -1: not known yet
   std::map<std::pair<ValueId, Layout>, ValueId> conversions_;
 };
 

@@ -7,7 +7,8 @@
 namespace enn {
 namespace {
 
-// y = x * scale + shift, per channel: scale = weight / sqrt(variance + eps), shift = bias - mean * scale.
+// y = x * scale + shift, per channel: scale = weight / sqrt(variance + eps), shift = bias - mean *
+// scale.
 struct Affine {
   std::vector<float> scale;
   std::vector<float> shift;
@@ -27,9 +28,11 @@ Result<Affine> affine_of(const Graph& graph, const Node& node) {
   const double eps = node.attrs.number("eps");
   Affine out;
   for (std::size_t c = 0; c < mean.size(); ++c) {
-    const double scale = static_cast<double>(weight[c]) / std::sqrt(static_cast<double>(variance[c]) + eps);
+    const double scale =
+        static_cast<double>(weight[c]) / std::sqrt(static_cast<double>(variance[c]) + eps);
     out.scale.push_back(static_cast<float>(scale));
-    out.shift.push_back(static_cast<float>(static_cast<double>(bias[c]) - static_cast<double>(mean[c]) * scale));
+    out.shift.push_back(
+        static_cast<float>(static_cast<double>(bias[c]) - static_cast<double>(mean[c]) * scale));
   }
   return Affine(std::move(out));
 }
@@ -40,7 +43,8 @@ NodeId foldable_producer(const Graph& graph, const Node& node) {
   const NodeId id = graph.value(input).producer;
   if (id == kNone || graph.users(input).size() != 1 || graph.is_output(input)) return kNone;
   const Node& producer = graph.node(id);
-  const bool linear_on_channels = producer.op == Op::Linear && graph.value(input).type.shape.size() == 2;
+  const bool linear_on_channels =
+      producer.op == Op::Linear && graph.value(input).type.shape.size() == 2;
   if (producer.op != Op::Convolution && !linear_on_channels) return kNone;
   for (const ValueId operand : {producer.inputs[1], producer.inputs[2]}) {
     if (operand == kNone) continue;
@@ -60,11 +64,14 @@ Status fold_into(Graph& graph, NodeId producer, const Affine& affine) {
   }
   const std::size_t per_channel = weight.size() / affine.scale.size();
   for (std::size_t i = 0; i < weight.size(); ++i) weight[i] *= affine.scale[i / per_channel];
-  for (std::size_t c = 0; c < bias.size(); ++c) bias[c] = std::fma(bias[c], affine.scale[c], affine.shift[c]);
+  for (std::size_t c = 0; c < bias.size(); ++c)
+    bias[c] = std::fma(bias[c], affine.scale[c], affine.shift[c]);
   const Shape shape = graph.value(inputs[1]).type.shape;
   const auto channels = static_cast<std::int64_t>(bias.size());
-  graph.node(producer).inputs[1] = add_float_constant(graph, name + ".weight.folded", shape, weight);
-  graph.node(producer).inputs[2] = add_float_constant(graph, name + ".bias.folded", {channels}, bias);
+  graph.node(producer).inputs[1] =
+      add_float_constant(graph, name + ".weight.folded", shape, weight);
+  graph.node(producer).inputs[2] =
+      add_float_constant(graph, name + ".bias.folded", {channels}, bias);
   return {};
 }
 
@@ -75,7 +82,8 @@ void decompose(Graph& graph, NodeId id, const Affine& affine) {
   per_channel[1] = type.shape[1];
   const ValueId scale = add_float_constant(graph, node.name + ".scale", per_channel, affine.scale);
   const ValueId shift = add_float_constant(graph, node.name + ".shift", per_channel, affine.shift);
-  const NodeId mul = graph.insert_node(id, Op::Mul, node.name + ".mul", {node.inputs[0], scale}, {type});
+  const NodeId mul =
+      graph.insert_node(id, Op::Mul, node.name + ".mul", {node.inputs[0], scale}, {type});
   const ValueId product = graph.node(mul).outputs[0];
   const NodeId add = graph.insert_node(id, Op::Add, node.name + ".add", {product, shift}, {type});
   graph.replace_uses(node.outputs[0], graph.node(add).outputs[0]);

@@ -52,7 +52,8 @@ Bytes permuted(const Value& value, const std::vector<std::int64_t>& dims) {
   const std::size_t size = size_of(value.type.dtype);
   const std::size_t rank = shape.size();
   std::vector<std::size_t> stride(rank, size);
-  for (std::size_t d = rank; d-- > 1;) stride[d - 1] = stride[d] * static_cast<std::size_t>(shape[d]);
+  for (std::size_t d = rank; d-- > 1;)
+    stride[d - 1] = stride[d] * static_cast<std::size_t>(shape[d]);
   Bytes out(value.data->size());
   std::vector<std::int64_t> index(rank, 0);
   for (std::size_t to = 0; to < out.size(); to += size) {
@@ -71,15 +72,16 @@ Bytes permuted(const Value& value, const std::vector<std::int64_t>& dims) {
 
 void replace_by_constant(Graph& graph, NodeId id, ConstantData data) {
   const ValueId result = graph.node(id).outputs[0];
-  const ValueId constant =
-      graph.add_constant(graph.value(result).name + ".folded", graph.value(result).type, std::move(data));
+  const ValueId constant = graph.add_constant(graph.value(result).name + ".folded",
+                                              graph.value(result).type, std::move(data));
   graph.replace_uses(result, constant);
   graph.erase_node(id);
 }
 
 bool has_constant_operands(const Graph& graph, const Node& node) {
-  return std::all_of(node.inputs.begin(), node.inputs.end(),
-                     [&](ValueId input) { return input == kNone || graph.value(input).is_constant(); });
+  return std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId input) {
+    return input == kNone || graph.value(input).is_constant();
+  });
 }
 
 }  // namespace
@@ -109,11 +111,18 @@ Status fold_dequantized_constants(Graph& graph) {
     ENN_ASSIGN(const QuantParams params, quant_params(graph, node));
     std::vector<float> values;
     switch (input.type.dtype) {
-      case DType::Int8: values = dequantized<std::int8_t>(*input.data, input.type.shape, params); break;
-      case DType::UInt8: values = dequantized<std::uint8_t>(*input.data, input.type.shape, params); break;
-      case DType::Int32: values = dequantized<std::int32_t>(*input.data, input.type.shape, params); break;
+      case DType::Int8:
+        values = dequantized<std::int8_t>(*input.data, input.type.shape, params);
+        break;
+      case DType::UInt8:
+        values = dequantized<std::uint8_t>(*input.data, input.type.shape, params);
+        break;
+      case DType::Int32:
+        values = dequantized<std::int32_t>(*input.data, input.type.shape, params);
+        break;
       default:
-        return error(Code::Unsupported, "node '", node.name, "' dequantizes ", to_string(input.type.dtype));
+        return error(Code::Unsupported, "node '", node.name, "' dequantizes ",
+                     to_string(input.type.dtype));
     }
     replace_by_constant(graph, id, std::make_shared<const Bytes>(bytes_of(values)));
   }

@@ -23,7 +23,8 @@ class QdqFolder {
       if (graph_.node(id).dead) continue;
       if (graph_.node(id).op == Op::Quantize) {
         fold_requantize(id);
-      } else if (const Traits rules = traits(graph_, graph_.node(id)); rules.quantized != QuantizedForm::None) {
+      } else if (const Traits rules = traits(graph_, graph_.node(id));
+                 rules.quantized != QuantizedForm::None) {
         fold_operator(id, rules.quantized);
       }
     }
@@ -32,8 +33,8 @@ class QdqFolder {
   }
 
  private:
-  // Every 8-bit value that is quantized or dequantized carries its parameters. A value that is dequantized in
-  // two ways keeps the first; the others read a copy.
+  // Every 8-bit value that is quantized or dequantized carries its parameters. A value that is
+  // dequantized in two ways keeps the first; the others read a copy.
   Status attach_params() {
     for (const NodeId id : graph_.order()) {
       const Op op = graph_.node(id).op;
@@ -47,7 +48,8 @@ class QdqFolder {
       if (!is_byte(graph_.value(input).type.dtype)) continue;
       if (graph_.value(input).quant && *graph_.value(input).quant != params) {
         const TensorType type = graph_.value(input).type;
-        const NodeId copy = graph_.insert_node(id, Op::Identity, graph_.node(id).name + ".copy", {input}, {type});
+        const NodeId copy =
+            graph_.insert_node(id, Op::Identity, graph_.node(id).name + ".copy", {input}, {type});
         graph_.node(id).inputs[0] = graph_.node(copy).outputs[0];
       }
       graph_.value(graph_.node(id).inputs[0]).quant = std::move(params);
@@ -81,7 +83,8 @@ class QdqFolder {
   // A float constant with one element is quantized without error: one step of its own magnitude.
   [[nodiscard]] ValueId quantized_scalar(ValueId id, DType dtype) {
     const Value& value = graph_.value(id);
-    if (!value.is_constant() || value.type.dtype != DType::Float32 || numel(value.type.shape) != 1) {
+    if (!value.is_constant() || value.type.dtype != DType::Float32 ||
+        numel(value.type.shape) != 1) {
       return kNone;
     }
     float real = 0.0F;
@@ -95,9 +98,9 @@ class QdqFolder {
       params.quant_max = 255;
     }
     const std::byte stored{static_cast<unsigned char>(real > 0.0F ? 1 : 0)};
-    const ValueId constant =
-        graph_.add_constant(str(value.name, ".quantized", graph_.value_count()), {dtype, value.type.shape},
-                            std::make_shared<const std::vector<std::byte>>(1, stored));
+    const ValueId constant = graph_.add_constant(
+        str(value.name, ".quantized", graph_.value_count()), {dtype, value.type.shape},
+        std::make_shared<const std::vector<std::byte>>(1, stored));
     graph_.value(constant).quant = std::move(params);
     return constant;
   }
@@ -111,7 +114,8 @@ class QdqFolder {
       const bool is_bias = weighted && i == 2;
       if (!is_bias) {
         operand = quantized_source(node.inputs[i]);
-        if (operand == kNone && node.inputs.size() == 2) operand = quantized_scalar(node.inputs[i], dtype);
+        if (operand == kNone && node.inputs.size() == 2)
+          operand = quantized_scalar(node.inputs[i], dtype);
         if (operand == kNone) return {};
         const Value& value = graph_.value(operand);
         const bool is_weight = weighted && i == 1;
@@ -159,7 +163,7 @@ class QdqFolder {
     graph_.node(id).outputs = {result};
     graph_.value(result).producer = id;
     graph_.erase_node(quantize);
-    graph_.value(real).producer = quantize;   // the float value is gone with the quantize node
+    graph_.value(real).producer = quantize;  // the float value is gone with the quantize node
   }
 
   [[nodiscard]] ValueId requantized(NodeId before, ValueId id, const QuantParams& params) {
@@ -172,7 +176,8 @@ class QdqFolder {
     attrs.set("quant_max", std::int64_t{params.quant_max});
     attrs.set("dtype", std::string(to_string(type.dtype)));
     const std::string name = str(graph_.value(id).name, ".requantized", graph_.value_count());
-    const NodeId node = graph_.insert_node(before, Op::Quantize, name, {id}, {type}, std::move(attrs));
+    const NodeId node =
+        graph_.insert_node(before, Op::Quantize, name, {id}, {type}, std::move(attrs));
     const ValueId result = graph_.node(node).outputs[0];
     graph_.value(result).quant = params;
     return result;

@@ -14,8 +14,10 @@ bool has_activation_range(Op op) {
     case Op::Linear:
     case Op::Add:
     case Op::Sub:
-    case Op::Mul: return true;
-    default: return false;
+    case Op::Mul:
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -7,17 +7,21 @@ namespace enn {
 
 // Removes operators that do nothing: dropout in inference, clone, alias.
 [[nodiscard]] Status erase_identities(Graph& graph);
-// Computes quantize, reshape and permute of constants, so that weights reach the engine in one form.
+// Computes quantize, reshape and permute of constants, so that weights reach the engine in one
+// form.
 [[nodiscard]] Status fold_constants(Graph& graph);
-// Batch norm in inference becomes part of the convolution before it, else a multiplication and an addition.
+// Batch norm in inference becomes part of the convolution before it, else a multiplication and an
+// addition.
 [[nodiscard]] Status fold_batch_norm(Graph& graph);
-// relu and clamp become the activation range of the convolution, linear, add, sub or mul that they follow.
+// relu and clamp become the activation range of the convolution, linear, add, sub or mul that they
+// follow.
 [[nodiscard]] Status fuse_activations(Graph& graph);
 // dequantize -> operator -> quantize becomes the operator on quantized values.
 [[nodiscard]] Status fold_qdq(Graph& graph);
 // Computes the dequantize of constants that are left.
 [[nodiscard]] Status fold_dequantized_constants(Graph& graph);
-// Chooses the layout of every rank-4 value and makes each change of layout an identity node between two.
+// Chooses the layout of every rank-4 value and makes each change of layout an identity node between
+// two.
 [[nodiscard]] Status assign_layouts(Graph& graph);
 
 }  // namespace enn

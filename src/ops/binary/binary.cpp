@@ -1,5 +1,5 @@
-// Add, Sub, Mul: two operands that broadcast; a scalar operand is a constant of rank 0. Attributes: alpha
-// (only when it is not 1); activation_min and activation_max once an activation is fused.
+// Add, Sub, Mul: two operands that broadcast; a scalar operand is a constant of rank 0. Attributes:
+// alpha (only when it is not 1); activation_min and activation_max once an activation is fused.
 #include <array>
 #include <limits>
 
@@ -43,7 +43,8 @@ Result<std::vector<TensorType>> infer_binary(const Graph& graph, const Node& nod
 }
 
 std::optional<std::string> support_binary(const Graph& graph, const Node& node) {
-  if (node.attrs.has("alpha")) return str("alpha = ", node.attrs.number("alpha"), " is not taken, only 1");
+  if (node.attrs.has("alpha"))
+    return str("alpha = ", node.attrs.number("alpha"), " is not taken, only 1");
   if (numel(graph.value(node.outputs[0]).type.shape) == 0) return "its result is empty";
   return dtype_reason(graph, node, std::array{DType::Float32});
 }
@@ -62,16 +63,25 @@ void annotate_binary(const Graph& graph, NodeId node, const QuantizationConfig& 
   annotate_output(graph, node, std::move(annotation), config, annotations);
 }
 
-Traits traits_binary(const Graph&, const Node&) { return {LayoutRule::Same, QuantizedForm::Computes}; }
+Traits traits_binary(const Graph&, const Node&) {
+  return {LayoutRule::Same, QuantizedForm::Computes};
+}
 
 Status lower_binary(const Graph&, const Node& node, ProgramBuilder& builder) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   program::BinaryT op;
   switch (node.op) {
-    case Op::Add: op.kind = program::BinaryKind_Add; break;
-    case Op::Sub: op.kind = program::BinaryKind_Sub; break;
-    case Op::Mul: op.kind = program::BinaryKind_Mul; break;
-    default: return error(Code::Internal, "node '", node.name, "' is not binary");
+    case Op::Add:
+      op.kind = program::BinaryKind_Add;
+      break;
+    case Op::Sub:
+      op.kind = program::BinaryKind_Sub;
+      break;
+    case Op::Mul:
+      op.kind = program::BinaryKind_Mul;
+      break;
+    default:
+      return error(Code::Internal, "node '", node.name, "' is not binary");
   }
   op.a = builder.read(node.inputs[0]);
   op.b = builder.read(node.inputs[1]);

@@ -2,8 +2,8 @@
 
 namespace enn {
 
-// Input and weight are quantized, the bias stays float; the result is quantized behind the activation that
-// is fused with it.
+// Input and weight are quantized, the bias stays float; the result is quantized behind the
+// activation that is fused with it.
 void annotate_conv(const Graph& graph, NodeId node, const QuantizationConfig& config,
                    Annotations& annotations) {
   const Node& n = graph.node(node);

@@ -12,12 +12,13 @@ Result<std::vector<TensorType>> infer_conv(const Graph& graph, const Node& node)
   if (node.attrs.boolean("transposed")) {
     return std::vector<TensorType>{{input.dtype, node.attrs.integers("output_shape")}};
   }
-  if (rank < 3) return error(Code::InvalidGraph, "weight of rank ", rank, " is not a convolution's");
+  if (rank < 3)
+    return error(Code::InvalidGraph, "weight of rank ", rank, " is not a convolution's");
   const std::size_t spatial = rank - 2;
   const bool batched = input.shape.size() == rank;
   if (!batched && input.shape.size() + 1 != rank) {
-    return error(Code::InvalidGraph, "input ", list_str(input.shape), " and weight ", list_str(weight),
-                 " do not fit together");
+    return error(Code::InvalidGraph, "input ", list_str(input.shape), " and weight ",
+                 list_str(weight), " do not fit together");
   }
   const auto stride = node.attrs.integers("stride");
   const auto dilation = node.attrs.integers("dilation");
@@ -46,8 +47,8 @@ Result<std::vector<TensorType>> infer_conv(const Graph& graph, const Node& node)
         window_output_size(input.shape[channel_dim + 1 + i], weight[2 + i], stride[i], pads[i],
                            pads[spatial + i], dilation[i], false);
     if (size < 1) {
-      return error(Code::InvalidGraph, "the kernel ", list_str(weight), " is larger than the padded input ",
-                   list_str(input.shape));
+      return error(Code::InvalidGraph, "the kernel ", list_str(weight),
+                   " is larger than the padded input ", list_str(input.shape));
     }
     out.push_back(size);
   }

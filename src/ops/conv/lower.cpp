@@ -12,7 +12,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // What a convolution needs beyond its tensors' types, in the program's terms.
 struct Window {
-  Shape weight_shape;   // [K, R, S, C / groups]
+  Shape weight_shape;  // [K, R, S, C / groups]
   std::int64_t groups = 1;
   std::vector<std::int64_t> stride{1, 1};
   std::vector<std::int64_t> dilation{1, 1};
@@ -47,8 +47,9 @@ std::vector<T> channels_last_weight(const std::vector<T>& source, const Window& 
   return out;
 }
 
-Status lower_quantized(const Graph& graph, const Node& node, ProgramBuilder& builder, const Window& window,
-                       std::vector<std::int8_t> weight, const Shape& input_shape, const Shape& output_shape) {
+Status lower_quantized(const Graph& graph, const Node& node, ProgramBuilder& builder,
+                       const Window& window, std::vector<std::int8_t> weight,
+                       const Shape& input_shape, const Shape& output_shape) {
   const Value& input = graph.value(node.inputs[0]);
   const Value& output = graph.value(node.outputs[0]);
   const QuantParams& weight_quant = *graph.value(node.inputs[1]).quant;
@@ -57,7 +58,8 @@ Status lower_quantized(const Graph& graph, const Node& node, ProgramBuilder& bui
   if (node.inputs[2] != kNone) {
     ENN_ASSIGN(bias, constant_floats(graph, node.inputs[2]));
   }
-  // real = acc * scale_x * scale_w + bias, in steps of the output: divided by scale_y. In double, rounded once.
+  // real = acc * scale_x * scale_w + bias, in steps of the output: divided by scale_y. In double,
+  // rounded once.
   std::vector<float> multiplier(channels);
   const double output_scale = static_cast<double>(output.quant->scale());
   for (std::size_t i = 0; i < channels; ++i) {
@@ -81,8 +83,9 @@ Status lower_quantized(const Graph& graph, const Node& node, ProgramBuilder& bui
   return {};
 }
 
-Status lower_float(const Graph& graph, const Node& node, ProgramBuilder& builder, const Window& window,
-                   const std::vector<float>& weight, const Shape& input_shape, const Shape& output_shape) {
+Status lower_float(const Graph& graph, const Node& node, ProgramBuilder& builder,
+                   const Window& window, const std::vector<float>& weight, const Shape& input_shape,
+                   const Shape& output_shape) {
   std::vector<float> bias(static_cast<std::size_t>(window.weight_shape[0]), 0.0F);
   if (node.inputs[2] != kNone) {
     ENN_ASSIGN(bias, constant_floats(graph, node.inputs[2]));
@@ -99,17 +102,17 @@ Status lower_float(const Graph& graph, const Node& node, ProgramBuilder& builder
   return {};
 }
 
-Status lower_window(const Graph& graph, const Node& node, ProgramBuilder& builder, const Window& window,
-                    const Shape& input_shape, const Shape& output_shape) {
+Status lower_window(const Graph& graph, const Node& node, ProgramBuilder& builder,
+                    const Window& window, const Shape& input_shape, const Shape& output_shape) {
   const Value& weight = graph.value(node.inputs[1]);
   if (!weight.quant) {
     ENN_ASSIGN(const std::vector<float> values, constant_floats(graph, node.inputs[1]));
-    return lower_float(graph, node, builder, window, channels_last_weight(values, window), input_shape,
-                       output_shape);
+    return lower_float(graph, node, builder, window, channels_last_weight(values, window),
+                       input_shape, output_shape);
   }
   ENN_ASSIGN(const std::vector<std::int8_t> values, constant_int8(graph, node.inputs[1]));
-  return lower_quantized(graph, node, builder, window, channels_last_weight(values, window), input_shape,
-                         output_shape);
+  return lower_quantized(graph, node, builder, window, channels_last_weight(values, window),
+                         input_shape, output_shape);
 }
 
 }  // namespace
@@ -131,7 +134,8 @@ Status lower_linear(const Graph& graph, const Node& node, ProgramBuilder& builde
   Window window;
   window.weight_shape = {weight[0], 1, 1, weight[1]};
   const std::int64_t rows = numel(graph.value(node.inputs[0]).type.shape) / weight[1];
-  return lower_window(graph, node, builder, window, {1, 1, rows, weight[1]}, {1, 1, rows, weight[0]});
+  return lower_window(graph, node, builder, window, {1, 1, rows, weight[1]},
+                      {1, 1, rows, weight[0]});
 }
 
 }  // namespace enn

@@ -1,5 +1,5 @@
-// Operators that move elements. Reshape: attribute shape. Permute: dims. Concat: dim; any number of operands.
-// Identity: none.
+// Operators that move elements. Reshape: attribute shape. Permute: dims. Concat: dim; any number of
+// operands. Identity: none.
 #include <numeric>
 
 #include "ops/common.hpp"
@@ -7,7 +7,8 @@
 namespace enn {
 
 Result<NodeId> import_reshape(Graph& graph, const Call& call, Op op) {
-  ENN_ASSIGN(const ValueId input, Arguments(call).tensor(Arguments(call).has("self") ? "self" : "input"));
+  ENN_ASSIGN(const ValueId input,
+             Arguments(call).tensor(Arguments(call).has("self") ? "self" : "input"));
   Attributes attrs;
   attrs.set("shape", call.results.front().shape);
   return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
@@ -27,7 +28,8 @@ Result<NodeId> import_permute(Graph& graph, const Call& call, Op op) {
 
 namespace {
 
-Result<NodeId> add_transpose(Graph& graph, const Call& call, Op op, std::int64_t dim0, std::int64_t dim1) {
+Result<NodeId> add_transpose(Graph& graph, const Call& call, Op op, std::int64_t dim0,
+                             std::int64_t dim1) {
   ENN_ASSIGN(const ValueId input, Arguments(call).tensor("self"));
   const std::size_t rank = graph.value(input).type.shape.size();
   std::vector<std::int64_t> dims(rank);

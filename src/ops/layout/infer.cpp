@@ -15,7 +15,8 @@ Result<Types> infer_concat(const Graph& graph, const Node& node) {
   out.shape[dim] = 0;
   for (const ValueId id : node.inputs) {
     Shape shape = graph.value(id).type.shape;
-    if (shape.size() != out.shape.size()) return error(Code::InvalidGraph, "operands differ in rank");
+    if (shape.size() != out.shape.size())
+      return error(Code::InvalidGraph, "operands differ in rank");
     const std::int64_t extent = shape[dim];
     shape[dim] = out.shape[dim];
     if (shape != out.shape) return error(Code::InvalidGraph, "operands differ outside dim ", dim);
@@ -38,7 +39,8 @@ Result<Types> infer_layout(const Graph& graph, const Node& node) {
   if (node.op == Op::Reshape) {
     Shape shape = node.attrs.integers("shape");
     if (numel(shape) != numel(input.shape)) {
-      return error(Code::InvalidGraph, list_str(input.shape), " cannot be viewed as ", list_str(shape));
+      return error(Code::InvalidGraph, list_str(input.shape), " cannot be viewed as ",
+                   list_str(shape));
     }
     return Types{{input.dtype, std::move(shape)}};
   }
@@ -48,7 +50,8 @@ Result<Types> infer_layout(const Graph& graph, const Node& node) {
   Shape shape;
   for (std::size_t i = 0; i < dims.size(); ++i) {
     if (dims.size() != input.shape.size() || sorted[i] != static_cast<std::int64_t>(i)) {
-      return error(Code::InvalidGraph, "dims ", list_str(dims), " are no permutation for ", list_str(input.shape));
+      return error(Code::InvalidGraph, "dims ", list_str(dims), " are no permutation for ",
+                   list_str(input.shape));
     }
     shape.push_back(input.shape[static_cast<std::size_t>(dims[i])]);
   }

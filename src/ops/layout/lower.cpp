@@ -34,13 +34,17 @@ Status lower_layout(const Graph& graph, const Node& node, ProgramBuilder& builde
   const Value& input = graph.value(node.inputs[0]);
   const Value& output = graph.value(node.outputs[0]);
   switch (node.op) {
-    case Op::Reshape: builder.alias(node.outputs[0], node.inputs[0]); return {};
-    case Op::Identity: return lower_permutation(graph, node, builder, layout_permutation(input, output));
+    case Op::Reshape:
+      builder.alias(node.outputs[0], node.inputs[0]);
+      return {};
+    case Op::Identity:
+      return lower_permutation(graph, node, builder, layout_permutation(input, output));
     case Op::Permute: {
       const std::vector<std::int64_t> dims = node.attrs.integers("dims");
       return lower_permutation(graph, node, builder, {dims.begin(), dims.end()});
     }
-    default: break;
+    default:
+      break;
   }
   program::ConcatT op;
   for (const ValueId id : node.inputs) op.inputs.push_back(builder.read(id));

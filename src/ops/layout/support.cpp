@@ -21,8 +21,10 @@ std::optional<std::string> support_layout(const Graph& graph, const Node& node) 
 Traits traits_layout(const Graph&, const Node& node) {
   switch (node.op) {
     case Op::Reshape:
-    case Op::Permute: return {LayoutRule::Contiguous, QuantizedForm::Moves};
-    default: return {LayoutRule::Same, QuantizedForm::Moves};
+    case Op::Permute:
+      return {LayoutRule::Contiguous, QuantizedForm::Moves};
+    default:
+      return {LayoutRule::Same, QuantizedForm::Moves};
   }
 }
 

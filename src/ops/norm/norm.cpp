@@ -1,5 +1,6 @@
-// BatchNorm in inference: operands input [N, C, ...], weight, bias, mean, variance [C] (weight and bias may be
-// none). Attribute eps. The compiler rewrites it (fold_batch_norm); it has no kernel of its own.
+// BatchNorm in inference: operands input [N, C, ...], weight, bias, mean, variance [C] (weight and
+// bias may be none). Attribute eps. The compiler rewrites it (fold_batch_norm); it has no kernel of
+// its own.
 #include <array>
 
 #include "ops/common.hpp"
@@ -26,9 +27,11 @@ Result<std::vector<TensorType>> infer_norm(const Graph& graph, const Node& node)
     return error(Code::InvalidGraph, "expected input, weight, bias, mean and variance");
   }
   const TensorType& input = graph.value(node.inputs[0]).type;
-  if (input.shape.size() < 2) return error(Code::InvalidGraph, "input ", list_str(input.shape), " has no channels");
+  if (input.shape.size() < 2)
+    return error(Code::InvalidGraph, "input ", list_str(input.shape), " has no channels");
   for (std::size_t i = 1; i < 5; ++i) {
-    if (node.inputs[i] != kNone && graph.value(node.inputs[i]).type.shape != Shape{input.shape[1]}) {
+    if (node.inputs[i] != kNone &&
+        graph.value(node.inputs[i]).type.shape != Shape{input.shape[1]}) {
       return error(Code::InvalidGraph, "operand ", i, " does not have one element per channel of ",
                    list_str(input.shape));
     }
@@ -40,7 +43,8 @@ Result<std::vector<TensorType>> infer_norm(const Graph& graph, const Node& node)
 }
 
 std::optional<std::string> support_norm(const Graph& graph, const Node& node) {
-  if (node.attrs.boolean("training")) return "batch norm with batch statistics (training mode) is not taken";
+  if (node.attrs.boolean("training"))
+    return "batch norm with batch statistics (training mode) is not taken";
   if (auto reason = dtype_reason(graph, node, std::array{DType::Float32})) return reason;
   for (std::size_t i = 1; i < 5; ++i) {
     if (node.inputs[i] != kNone && !is_constant_expression(graph, node.inputs[i])) {
@@ -54,7 +58,8 @@ void annotate_norm(const Graph& graph, NodeId node, const QuantizationConfig& co
                    Annotations& annotations) {
   const Node& n = graph.node(node);
   if (!is_float_value(graph, n.inputs[0]) || n.attrs.boolean("training")) return;
-  annotations.set(node, {.inputs = {{n.inputs[0], config.activation}}, .output = config.activation});
+  annotations.set(node,
+                  {.inputs = {{n.inputs[0], config.activation}}, .output = config.activation});
 }
 
 Traits traits_norm(const Graph&, const Node&) { return {LayoutRule::Same, QuantizedForm::None}; }

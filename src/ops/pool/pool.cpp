@@ -1,6 +1,7 @@
-// MaxPool2d, AvgPool2d over [N, C, H, W]. Attributes: kernel, stride, dilation [2]; pads [top, left, bottom,
-// right]; ceil_mode; for averages count_include_pad and divisor_override (0: none). An adaptive average whose
-// windows are all alike is an AvgPool2d; one whose windows differ keeps output_size and is not taken.
+// MaxPool2d, AvgPool2d over [N, C, H, W]. Attributes: kernel, stride, dilation [2]; pads [top,
+// left, bottom, right]; ceil_mode; for averages count_include_pad and divisor_override (0: none).
+// An adaptive average whose windows are all alike is an AvgPool2d; one whose windows differ keeps
+// output_size and is not taken.
 #include <array>
 
 #include "ops/common.hpp"
@@ -74,7 +75,8 @@ Result<std::vector<TensorType>> infer_pool(const Graph& graph, const Node& node)
   if (node.inputs.size() != 1) return error(Code::InvalidGraph, "expected one operand");
   const TensorType& input = graph.value(node.inputs[0]).type;
   const std::size_t rank = input.shape.size();
-  if (rank != 3 && rank != 4) return error(Code::InvalidGraph, "input ", list_str(input.shape), " is not an image");
+  if (rank != 3 && rank != 4)
+    return error(Code::InvalidGraph, "input ", list_str(input.shape), " is not an image");
   Shape out = input.shape;
   if (node.attrs.has("output_size")) {
     const List size = node.attrs.integers("output_size");
@@ -94,11 +96,12 @@ Result<std::vector<TensorType>> infer_pool(const Graph& graph, const Node& node)
     if (kernel[i] < 1 || stride[i] < 1 || dilation[i] < 1) {
       return error(Code::InvalidGraph, "kernel, stride and dilation must be positive");
     }
-    const std::int64_t size = window_output_size(input.shape[rank - 2 + i], kernel[i], stride[i], pads[i],
-                                                 pads[2 + i], dilation[i], node.attrs.boolean("ceil_mode"));
+    const std::int64_t size =
+        window_output_size(input.shape[rank - 2 + i], kernel[i], stride[i], pads[i], pads[2 + i],
+                           dilation[i], node.attrs.boolean("ceil_mode"));
     if (size < 1) {
-      return error(Code::InvalidGraph, "the window ", list_str(kernel), " is larger than the padded input ",
-                   list_str(input.shape));
+      return error(Code::InvalidGraph, "the window ", list_str(kernel),
+                   " is larger than the padded input ", list_str(input.shape));
     }
     out[rank - 2 + i] = size;
   }
@@ -108,10 +111,11 @@ Result<std::vector<TensorType>> infer_pool(const Graph& graph, const Node& node)
 std::optional<std::string> support_pool(const Graph& graph, const Node& node) {
   if (auto reason = dtype_reason(graph, node, std::array{DType::Float32})) return reason;
   const Shape& shape = graph.value(node.inputs[0]).type.shape;
-  if (shape.size() != 4) return str("its input has rank ", shape.size(), "; only a batch of images (rank 4) is taken");
+  if (shape.size() != 4)
+    return str("its input has rank ", shape.size(), "; only a batch of images (rank 4) is taken");
   if (node.attrs.has("output_size")) {
-    return str("adaptive pooling of ", list_str(shape), " to ", list_str(node.attrs.integers("output_size")),
-               " has windows of different sizes");
+    return str("adaptive pooling of ", list_str(shape), " to ",
+               list_str(node.attrs.integers("output_size")), " has windows of different sizes");
   }
   if (node.attrs.integer("divisor_override") < 0) return "a negative divisor_override is not taken";
   return std::nullopt;

@@ -1,5 +1,6 @@
-// Quantize, Dequantize. Operands: the tensor; per channel also scales and zero points (constants). Attributes:
-// per tensor scale and zero_point, per channel axis; quant_min, quant_max; dtype of the result.
+// Quantize, Dequantize. Operands: the tensor; per channel also scales and zero points (constants).
+// Attributes: per tensor scale and zero_point, per channel axis; quant_min, quant_max; dtype of the
+// result.
 #include "ops/common.hpp"
 
 namespace enn {
@@ -33,7 +34,9 @@ Result<NodeId> import_qdq(Graph& graph, const Call& call, Op op) {
 
 }  // namespace
 
-Result<NodeId> import_quantize(Graph& graph, const Call& call, Op op) { return import_qdq(graph, call, op); }
+Result<NodeId> import_quantize(Graph& graph, const Call& call, Op op) {
+  return import_qdq(graph, call, op);
+}
 
 Result<NodeId> import_dequantize(Graph& graph, const Call& call, Op op) {
   return import_qdq(graph, call, op);

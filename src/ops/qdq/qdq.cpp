@@ -40,7 +40,8 @@ std::optional<std::string> support_qdq(const Graph& graph, const Node& node) {
   const TensorType& output = graph.value(node.outputs[0]).type;
   const TensorType& real = node.op == Op::Quantize ? input : output;
   const TensorType& integer = node.op == Op::Quantize ? output : input;
-  if (real.dtype != DType::Float32) return str("its real side is ", to_string(real.dtype), ", not float32");
+  if (real.dtype != DType::Float32)
+    return str("its real side is ", to_string(real.dtype), ", not float32");
   const bool byte = integer.dtype == DType::Int8 || integer.dtype == DType::UInt8;
   const bool constant = is_constant_expression(graph, node.inputs[0]);
   if (!byte && !(constant && integer.dtype == DType::Int32)) {
@@ -52,7 +53,8 @@ std::optional<std::string> support_qdq(const Graph& graph, const Node& node) {
   for (const float scale : params.value().scales) {
     if (!std::isfinite(scale) || scale <= 0.0F) return str("its scale ", scale, " is not positive");
   }
-  if (!params.value().per_tensor() && !constant) return "per-channel quantization of an activation is not taken";
+  if (!params.value().per_tensor() && !constant)
+    return "per-channel quantization of an activation is not taken";
   return std::nullopt;
 }
 

@@ -9,9 +9,10 @@
 namespace enn {
 namespace {
 
-// First and last reduced dimension when, in the given layout, they are neighbours and the remaining ones keep
-// their logical order; nullopt otherwise.
-std::optional<std::pair<std::uint32_t, std::uint32_t>> reduced_range(const Node& node, std::size_t rank,
+// First and last reduced dimension when, in the given layout, they are neighbours and the remaining
+// ones keep their logical order; nullopt otherwise.
+std::optional<std::pair<std::uint32_t, std::uint32_t>> reduced_range(const Node& node,
+                                                                     std::size_t rank,
                                                                      Layout layout) {
   std::vector<std::size_t> order(rank);
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -63,7 +64,8 @@ Result<std::vector<TensorType>> infer_reduce(const Graph& graph, const Node& nod
   const std::vector<std::int64_t> dims = node.attrs.integers("dims");
   Shape out;
   for (std::size_t i = 0; i < input.shape.size(); ++i) {
-    const bool reduced = std::find(dims.begin(), dims.end(), static_cast<std::int64_t>(i)) != dims.end();
+    const bool reduced =
+        std::find(dims.begin(), dims.end(), static_cast<std::int64_t>(i)) != dims.end();
     if (!reduced) out.push_back(input.shape[i]);
     if (reduced && node.attrs.boolean("keepdim")) out.push_back(1);
   }
@@ -76,7 +78,8 @@ std::optional<std::string> support_reduce(const Graph& graph, const Node& node) 
   if (shape.empty() || numel(shape) == 0) return "its input is empty or a scalar";
   if (!reduced_range(node, shape.size(), Layout::Contiguous) &&
       !(shape.size() == 4 && reduced_range(node, 4, Layout::ChannelsLast))) {
-    return str("the reduced dimensions ", list_str(node.attrs.integers("dims")), " are not neighbours");
+    return str("the reduced dimensions ", list_str(node.attrs.integers("dims")),
+               " are not neighbours");
   }
   return std::nullopt;
 }

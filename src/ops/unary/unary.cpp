@@ -19,23 +19,33 @@ struct Unary {
   program::UnaryKind kind;
 };
 
-float lower_bound(const Node& node) { return static_cast<float>(node.attrs.number("min", -kInfinity)); }
-float upper_bound(const Node& node) { return static_cast<float>(node.attrs.number("max", kInfinity)); }
+float lower_bound(const Node& node) {
+  return static_cast<float>(node.attrs.number("min", -kInfinity));
+}
+float upper_bound(const Node& node) {
+  return static_cast<float>(node.attrs.number("max", kInfinity));
+}
 
 std::optional<Unary> unary_row(Op op) {
   switch (op) {
-    case Op::Relu: return Unary{[](float x, const Node&) { return relu_f32(x); }, program::UnaryKind_Relu};
+    case Op::Relu:
+      return Unary{[](float x, const Node&) { return relu_f32(x); }, program::UnaryKind_Relu};
     case Op::Clamp:
-      return Unary{[](float x, const Node& n) { return clamp_f32(x, lower_bound(n), upper_bound(n)); },
-                   program::UnaryKind_Clamp};
+      return Unary{
+          [](float x, const Node& n) { return clamp_f32(x, lower_bound(n), upper_bound(n)); },
+          program::UnaryKind_Clamp};
     case Op::Sigmoid:
       return Unary{[](float x, const Node&) { return sigmoid_f32(x); }, program::UnaryKind_Sigmoid};
-    case Op::Tanh: return Unary{[](float x, const Node&) { return tanh_f32(x); }, program::UnaryKind_Tanh};
+    case Op::Tanh:
+      return Unary{[](float x, const Node&) { return tanh_f32(x); }, program::UnaryKind_Tanh};
     case Op::Hardswish:
-      return Unary{[](float x, const Node&) { return hardswish_f32(x); }, program::UnaryKind_Hardswish};
+      return Unary{[](float x, const Node&) { return hardswish_f32(x); },
+                   program::UnaryKind_Hardswish};
     case Op::Hardsigmoid:
-      return Unary{[](float x, const Node&) { return hardsigmoid_f32(x); }, program::UnaryKind_Hardsigmoid};
-    default: return std::nullopt;
+      return Unary{[](float x, const Node&) { return hardsigmoid_f32(x); },
+                   program::UnaryKind_Hardsigmoid};
+    default:
+      return std::nullopt;
   }
 }
 
@@ -100,7 +110,9 @@ void annotate_unary(const Graph& graph, NodeId node, const QuantizationConfig& c
   annotations.set(node, {.inputs = {{input, activation}}, .output = output});
 }
 
-Traits traits_unary(const Graph&, const Node&) { return {LayoutRule::Same, QuantizedForm::Computes}; }
+Traits traits_unary(const Graph&, const Node&) {
+  return {LayoutRule::Same, QuantizedForm::Computes};
+}
 
 Status lower_unary(const Graph& graph, const Node& node, ProgramBuilder& builder) {
   const auto row = unary_row(node.op);
