@@ -17,6 +17,8 @@ namespace {
 
 using ConstantArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 
+constexpr float kOne = 1.0F;
+
 std::optional<DType> dtype_of(nb::dlpack::dtype dtype) {
   if (dtype.lanes != 1) return std::nullopt;
   const char* prefix = nullptr;
@@ -48,6 +50,21 @@ ValueId add_constant(Graph& graph, std::string name, const ConstantArray& array)
     type.shape.push_back(static_cast<std::int64_t>(array.shape(d)));
   auto data = std::make_shared<std::vector<std::byte>>(array.nbytes());
   if (!data->empty()) std::memcpy(data->data(), array.data(), data->size());
+  return graph.add_constant(std::move(name), std::move(type), std::move(data));
+}
+
+// Stands for a constant whose values are not known yet, only its type: 1.0 in float32, which is a
+// valid scale, and 0 in integers, which is a valid zero point.
+ValueId add_unknown_constant(Graph& graph, std::string name, const PyTensorType& py_type) {
+  TensorType type = tensor_type(py_type, str("constant '", name, "'"));
+  const auto count = checked_numel(type.shape);
+  if (!count) raise(error(Code::InvalidArgument, "constant '", name, "' has an impossible shape"));
+  auto data = std::make_shared<std::vector<std::byte>>(static_cast<std::size_t>(*count) *
+                                                       size_of(type.dtype));
+  if (type.dtype == DType::Float32) {
+    for (std::size_t i = 0; i < data->size(); i += sizeof(float))
+      std::memcpy(data->data() + i, &kOne, sizeof(float));
+  }
   return graph.add_constant(std::move(name), std::move(type), std::move(data));
 }
 
@@ -123,6 +140,8 @@ void bind_graph(nb::module_& module) {
           },
           nb::arg("name"), nb::arg("type"))
       .def("add_constant", &add_constant, nb::arg("name"), nb::arg("array"))
+      .def("add_unknown_constant", &add_unknown_constant, nb::arg("name"), nb::arg("type"),
+           "Adds a constant of which only the type is known; enough to ask what the engine takes.")
       .def("add_call", &add_call, nb::arg("target"), nb::arg("name"), nb::arg("arguments"),
            nb::arg("results"), nb::arg("source") = "",
            "Imports the call of an ATen overload; returns the node and its values.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch._subclasses import FakeTensor
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
@@ -101,11 +102,16 @@ class _Importer:
     def _add_leaf(self, node: Node) -> None:
         constant = self._constant(node)
         if constant is not None:
-            tensor = constant.detach()
-            _tensor_type(node, tensor)
-            self._define(node, self._result.graph.add_constant(node.name, tensor.contiguous()))
+            self._define(node, self._add_constant(node, constant.detach()))
         elif node.op == "placeholder" and isinstance(node.meta.get("val"), torch.Tensor):
             self._define(node, self._result.graph.add_input(node.name, _tensor_type(node, node.meta["val"])))
+
+    def _add_constant(self, node: Node, tensor: torch.Tensor) -> int:
+        tensor_type = _tensor_type(node, tensor)
+        # Partitioners see programs whose constants are types without values.
+        if isinstance(tensor, FakeTensor):
+            return self._result.graph.add_unknown_constant(node.name, tensor_type)
+        return self._result.graph.add_constant(node.name, tensor.contiguous())
 
     def _add_call(self, node: Node) -> None:
         if node.target is operator.getitem:
