@@ -1,5 +1,6 @@
-// The border between the program loader and the operators. At load each Step is *bound*: everything about it
-// is checked, its weights are packed, its kernel chosen. Running it does none of that and never allocates.
+// The border between the program loader and the operators. At load each Step is *bound*: everything
+// about it is checked, its weights are packed, its kernel chosen. Running it does none of that and
+// never allocates.
 #pragma once
 
 #include <cstddef>
@@ -16,11 +17,12 @@
 
 namespace enn {
 
-// A checked tensor of the program: in bounds of its storage, dimensions positive, sizes without overflow.
+// A checked tensor of the program: in bounds of its storage, dimensions positive, sizes without
+// overflow.
 struct TensorInfo {
   std::uint32_t id = 0;
   program::DType dtype{};
-  std::vector<std::int64_t> shape;      // physical, row-major
+  std::vector<std::int64_t> shape;  // physical, row-major
   std::int64_t numel = 0;
   std::size_t bytes = 0;
   program::Storage storage{};
@@ -31,25 +33,30 @@ struct TensorInfo {
 
 // Base addresses during one run. Inputs and outputs are the caller's, at no particular alignment.
 struct Frame {
-  std::byte* arena = nullptr;                        // 64-byte aligned
+  std::byte* arena = nullptr;  // 64-byte aligned
   const std::byte* constants = nullptr;
   std::span<const std::byte* const> inputs;
   std::span<std::byte* const> outputs;
-  std::byte* scratch = nullptr;                      // 64-byte aligned, at least the largest scratch request
+  std::byte* scratch = nullptr;  // 64-byte aligned, at least the largest scratch request
   Parallel* parallel = nullptr;
 
   [[nodiscard]] const std::byte* read(const TensorInfo& tensor) const noexcept {
     switch (tensor.storage) {
-      case program::Storage_Arena: return arena + tensor.offset;
-      case program::Storage_Constant: return constants + tensor.offset;
-      case program::Storage_Input: return inputs[tensor.offset];
-      case program::Storage_Output: return outputs[tensor.offset];
+      case program::Storage_Arena:
+        return arena + tensor.offset;
+      case program::Storage_Constant:
+        return constants + tensor.offset;
+      case program::Storage_Input:
+        return inputs[tensor.offset];
+      case program::Storage_Output:
+        return outputs[tensor.offset];
     }
     return nullptr;
   }
   // Precondition: the tensor's storage is Arena or Output.
   [[nodiscard]] std::byte* write(const TensorInfo& tensor) const noexcept {
-    return tensor.storage == program::Storage_Arena ? arena + tensor.offset : outputs[tensor.offset];
+    return tensor.storage == program::Storage_Arena ? arena + tensor.offset
+                                                    : outputs[tensor.offset];
   }
 };
 
@@ -65,20 +72,22 @@ class Operator {
 class Binder {
  public:
   virtual ~Binder() = default;
-  // A tensor that the step reads. InvalidProgram when the id is out of range or when no earlier step, input
-  // or constant defines all of its bytes. The pointer lives as long as the program.
+  // A tensor that the step reads. InvalidProgram when the id is out of range or when no earlier
+  // step, input or constant defines all of its bytes. The pointer lives as long as the program.
   [[nodiscard]] virtual Result<const TensorInfo*> tensor(std::uint32_t id) = 0;
-  // A tensor that the step writes, every byte of it: Arena or Output. InvalidProgram otherwise, and when it
-  // overlaps a tensor that the step reads, unless both are the same bytes (an elementwise step in place).
+  // A tensor that the step writes, every byte of it: Arena or Output. InvalidProgram otherwise, and
+  // when it overlaps a tensor that the step reads, unless both are the same bytes (an elementwise
+  // step in place).
   [[nodiscard]] virtual Result<const TensorInfo*> result(std::uint32_t id) = 0;
-  // The bytes of a Constant tensor; InvalidProgram when it is not one. They live as long as the program and
-  // may lie at any address.
-  [[nodiscard]] virtual Result<std::span<const std::byte>> constant(const TensorInfo& tensor) const = 0;
+  // The bytes of a Constant tensor; InvalidProgram when it is not one. They live as long as the
+  // program and may lie at any address.
+  [[nodiscard]] virtual Result<std::span<const std::byte>> constant(
+      const TensorInfo& tensor) const = 0;
   // Scratch memory is shared by all operators: contents do not survive from one to the next.
   virtual void request_scratch(std::size_t bytes) = 0;
-  // Elementary operations (multiply-adds, window reads, …) of one run of this step, beyond one per element
-  // of each tensor that was asked for; UINT64_MAX when the product overflows. The loader refuses programs
-  // whose sum exceeds LoadOptions::max_operations.
+  // Elementary operations (multiply-adds, window reads, …) of one run of this step, beyond one per
+  // element of each tensor that was asked for; UINT64_MAX when the product overflows. The loader
+  // refuses programs whose sum exceeds LoadOptions::max_operations.
   virtual void report_cost(std::uint64_t operations) = 0;
   // Kernels may use these features and no others.
   [[nodiscard]] virtual CpuFeatures features() const = 0;
@@ -86,11 +95,12 @@ class Binder {
   [[nodiscard]] virtual int max_threads() const = 0;
 };
 
-// One per table of the Operator union, in ops/<family>/execute.cpp. The table comes from an untrusted file
-// whose FlatBuffer structure, but not its meaning, was verified: a bind function checks every id, shape,
-// dtype, attribute and the finiteness of every float before it keeps a pointer, and bounds the work that a
-// run can take by the sizes of its tensors. An operator may read up to 64 bytes past the end of an arena
-// tensor (the arena has that slack) but never past inputs, outputs or constants.
+// One per table of the Operator union, in ops/<family>/execute.cpp. The table comes from an
+// untrusted file whose FlatBuffer structure, but not its meaning, was verified: a bind function
+// checks every id, shape, dtype, attribute and the finiteness of every float before it keeps a
+// pointer, and bounds the work that a run can take by the sizes of its tensors. An operator may
+// read up to 64 bytes past the end of an arena tensor (the arena has that slack) but never past
+// inputs, outputs or constants.
 using OperatorPtr = std::unique_ptr<Operator>;
 #define ENN_BIND(Table, function) \
   [[nodiscard]] Result<OperatorPtr> function(const program::Table& op, Binder& binder);
