@@ -1,0 +1,82 @@
+// Elementwise add, subtract and multiply with NumPy's broadcasting.
+//
+// UInt8, each step rounded to float32 and none fused, as the Q/DQ model computes it in eager
+// PyTorch:
+//   x = float(a - a_zero_point) * a_scale,  y = float(b - b_zero_point) * b_scale
+//   z = clamp(x op y, activation_min, activation_max)
+//   out = clamp(round_half_even(z * inv_scale) + zero_point, 0, 255);   NaN gives 0
+// Float32: out = clamp(a op b, activation_min, activation_max), NaN stays NaN.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/kernel_row.hpp"
+
+namespace enn {
+
+enum class BinaryOp : std::uint8_t { Add, Sub, Mul };
+
+struct BinaryParams {
+  BinaryOp op = BinaryOp::Add;
+  float activation_min = 0;
+  float activation_max = 0;
+  // UInt8 only:
+  float a_scale = 1;
+  float b_scale = 1;
+  float inv_scale = 1;
+  std::int32_t a_zero_point = 0;
+  std::int32_t b_zero_point = 0;
+  std::int32_t zero_point = 0;
+};
+
+// A run of n consecutive results. a_step and b_step are 0 (one value for the whole run) or 1
+// element.
+using BinaryU8Kernel = void (*)(const BinaryParams& params, const std::uint8_t* a,
+                                std::int64_t a_step, const std::uint8_t* b, std::int64_t b_step,
+                                std::uint8_t* out, std::int64_t n) noexcept;
+using BinaryF32Kernel = void (*)(const BinaryParams& params, const float* a, std::int64_t a_step,
+                                 const float* b, std::int64_t b_step, float* out,
+                                 std::int64_t n) noexcept;
+
+#define ENN_BINARY_U8(name, ...)                                                    \
+  void name(const BinaryParams& params, const std::uint8_t* a, std::int64_t a_step, \
+            const std::uint8_t* b, std::int64_t b_step, std::uint8_t* out,          \
+            std::int64_t n) noexcept;
+#define ENN_BINARY_F32(name, ...)                                                            \
+  void name(const BinaryParams& params, const float* a, std::int64_t a_step, const float* b, \
+            std::int64_t b_step, float* out, std::int64_t n) noexcept;
+#include "kernels/binary/kernels.def"
+#undef ENN_BINARY_U8
+#undef ENN_BINARY_F32
+
+inline constexpr KernelRow<BinaryU8Kernel> kBinaryU8Kernels[] = {
+#define ENN_BINARY_U8(name, ...) {#name, needs(__VA_ARGS__), name},
+#define ENN_BINARY_F32(name, ...)
+#include "kernels/binary/kernels.def"
+#undef ENN_BINARY_U8
+#undef ENN_BINARY_F32
+};
+inline constexpr KernelRow<BinaryF32Kernel> kBinaryF32Kernels[] = {
+#define ENN_BINARY_U8(name, ...)
+#define ENN_BINARY_F32(name, ...) {#name, needs(__VA_ARGS__), name},
+#include "kernels/binary/kernels.def"
+#undef ENN_BINARY_U8
+#undef ENN_BINARY_F32
+};
+
+// The loop nest of a broadcast: `shape` is the result's with dimensions merged where the operands
+// allow it, never empty. Strides are in elements, 0 where an operand repeats. The innermost strides
+// are 0 or 1.
+struct BroadcastPlan {
+  std::vector<std::int64_t> shape;
+  std::vector<std::int64_t> a_strides;
+  std::vector<std::int64_t> b_strides;
+};
+
+// Precondition: both operands' shapes broadcast to `out`.
+[[nodiscard]] BroadcastPlan plan_broadcast(const std::vector<std::int64_t>& a,
+                                           const std::vector<std::int64_t>& b,
+                                           const std::vector<std::int64_t>& out);
+
+}  // namespace enn

@@ -1,0 +1,77 @@
+#include <cmath>
+#include <vector>
+
+#include "kernels/conv/conv_makers.hpp"
+#include "kernels/quantization.hpp"
+#include "kernels/split.hpp"
+
+namespace enn {
+namespace {
+
+class ReferenceConv final : public Conv {
+ public:
+  explicit ReferenceConv(const ConvProblem& problem)
+      : problem_(problem),
+        weight_(problem.weight, problem.weight + problem.geometry.out_c * problem.geometry.depth()),
+        multiplier_(problem.multiplier, problem.multiplier + problem.geometry.out_c),
+        bias_(problem.bias, problem.bias + problem.geometry.out_c) {}
+
+  const char* name() const noexcept override { return "conv_u8_s8_u8_reference"; }
+  std::size_t scratch_bytes() const noexcept override { return 0; }
+
+  void run(const std::uint8_t* input, std::uint8_t* output, std::byte* /*scratch*/,
+           Parallel& parallel) const noexcept override {
+    const ConvGeometry& g = problem_.geometry;
+    split(parallel, g.pixels(), g.out_c * g.depth(), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t pixel = begin; pixel < end; ++pixel) {
+        for (std::int64_t k = 0; k < g.out_c; ++k) {
+          output[pixel * g.out_c + k] = requantize(accumulate(input, pixel, k), k);
+        }
+      }
+    });
+  }
+
+ private:
+  std::int32_t accumulate(const std::uint8_t* input, std::int64_t pixel, std::int64_t k) const {
+    const ConvGeometry& g = problem_.geometry;
+    const std::int64_t cg = g.group_in();
+    const std::int64_t n = pixel / (g.out_h * g.out_w);
+    const std::int64_t p = pixel / g.out_w % g.out_h;
+    const std::int64_t q = pixel % g.out_w;
+    std::int32_t acc = 0;
+    for (std::int64_t r = 0; r < g.kernel_h; ++r) {
+      const std::int64_t h = p * g.stride_h - g.pad_top + r * g.dilation_h;
+      if (h < 0 || h >= g.in_h) continue;
+      for (std::int64_t s = 0; s < g.kernel_w; ++s) {
+        const std::int64_t w = q * g.stride_w - g.pad_left + s * g.dilation_w;
+        if (w < 0 || w >= g.in_w) continue;
+        const std::uint8_t* x =
+            input + ((n * g.in_h + h) * g.in_w + w) * g.in_c + k / g.group_out() * cg;
+        const std::int8_t* y = weight_.data() + ((k * g.kernel_h + r) * g.kernel_w + s) * cg;
+        for (std::int64_t c = 0; c < cg; ++c) {
+          acc += (x[c] - problem_.input_zero_point) * (y[c] - problem_.weight_zero_point);
+        }
+      }
+    }
+    return acc;
+  }
+
+  std::uint8_t requantize(std::int32_t acc, std::int64_t k) const {
+    const float v = std::fma(static_cast<float>(acc), multiplier_.data()[k], bias_.data()[k]);
+    return static_cast<std::uint8_t>(
+        round_and_clamp(v, problem_.output_zero_point, problem_.output_min, problem_.output_max));
+  }
+
+  ConvProblem problem_;
+  std::vector<std::int8_t> weight_;
+  std::vector<float> multiplier_;
+  std::vector<float> bias_;
+};
+
+}  // namespace
+
+std::unique_ptr<Conv> make_reference_conv(const ConvProblem& problem, int /*max_threads*/) {
+  return std::make_unique<ReferenceConv>(problem);
+}
+
+}  // namespace enn

@@ -1,0 +1,65 @@
+#include <algorithm>
+#include <cstdlib>
+
+#include "ops/conv/execute_geometry.hpp"
+
+namespace enn {
+namespace {
+
+// The accumulator stays inside int32 whatever the input holds.
+Status check_accumulator(const ConvGeometry& g, std::span<const std::byte> weight,
+                         std::int32_t weight_zero_point) {
+  std::int64_t largest = 0;
+  for (const std::byte byte : weight) {
+    largest = std::max<std::int64_t>(largest,
+                                     std::abs(static_cast<std::int8_t>(byte) - weight_zero_point));
+  }
+  if (g.depth() <= INT32_MAX / (255 * std::max<std::int64_t>(largest, 1))) return {};
+  return error(Code::InvalidProgram, "Conv2D sums ", g.depth(),
+               " products per output, which can overflow 32 bits");
+}
+
+}  // namespace
+
+Result<OperatorPtr> bind_conv2d(const program::Conv2D& op, Binder& binder) {
+  ENN_ASSIGN(const ConvOperands operands, bind_conv_operands("Conv2D", op, binder));
+  const TensorInfo& input = *operands.input;
+  const TensorInfo& output = *operands.output;
+  const ConvGeometry& g = operands.geometry;
+  ENN_TRY(check_dtype("Conv2D input", input, {program::DType_UInt8}));
+  ENN_TRY(check_dtype("Conv2D weight", *operands.weight, {program::DType_Int8}));
+  ENN_TRY(check_dtype("Conv2D output", output, {program::DType_UInt8}));
+  ENN_TRY(check_quantization("Conv2D input", input));
+  ENN_TRY(check_quantization("Conv2D output", output));
+  ENN_ASSIGN(const auto multiplier,
+             float_constant("Conv2D multiplier", binder, op.multiplier(), g.out_c));
+  ENN_ASSIGN(const auto bias, float_constant("Conv2D bias", binder, op.bias(), g.out_c));
+  if (op.weight_zero_point() < -128 || op.weight_zero_point() > 127) {
+    return error(Code::InvalidProgram, "Conv2D has weight zero point ", op.weight_zero_point(),
+                 ", outside int8");
+  }
+  if (op.output_min() > op.output_max()) {
+    return error(Code::InvalidProgram, "Conv2D has output_min above output_max");
+  }
+  ENN_TRY(check_accumulator(g, operands.weight_bytes, op.weight_zero_point()));
+
+  ConvProblem problem;
+  problem.geometry = g;
+  problem.weight = reinterpret_cast<const std::int8_t*>(operands.weight_bytes.data());
+  problem.multiplier = multiplier.data();
+  problem.bias = bias.data();
+  problem.weight_zero_point = op.weight_zero_point();
+  problem.input_zero_point = input.zero_point;
+  problem.output_zero_point = output.zero_point;
+  problem.output_min = op.output_min();
+  problem.output_max = op.output_max();
+  std::unique_ptr<Conv> conv = make_conv(problem, binder.features(), binder.max_threads());
+  binder.request_scratch(conv->scratch_bytes());
+  const char* name = conv->name();
+  return make_operator(name, [conv = std::move(conv), &input, &output](const Frame& frame) {
+    conv->run(reinterpret_cast<const std::uint8_t*>(frame.read(input)),
+              reinterpret_cast<std::uint8_t*>(frame.write(output)), frame.scratch, *frame.parallel);
+  });
+}
+
+}  // namespace enn

@@ -1,0 +1,128 @@
+#include "ops/execute_checks.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+namespace enn {
+namespace {
+
+constexpr std::int64_t kMaxWindowAttribute = 1 << 20;
+
+}  // namespace
+
+Status check_dtype(std::string_view name, const TensorInfo& tensor,
+                   std::initializer_list<program::DType> allowed) {
+  for (const program::DType dtype : allowed) {
+    if (tensor.dtype != dtype) continue;
+    const bool in_payload =
+        tensor.storage == program::Storage_Arena || tensor.storage == program::Storage_Constant;
+    if (dtype == program::DType_Float32 && in_payload && tensor.offset % sizeof(float) != 0) {
+      return error(Code::InvalidProgram, name, " (tensor ", tensor.id,
+                   ") is not aligned to its element size");
+    }
+    return {};
+  }
+  return error(Code::InvalidProgram, name, " (tensor ", tensor.id, ") has dtype ",
+               program::EnumNameDType(tensor.dtype), ", which this operator does not take");
+}
+
+Status check_rank(std::string_view name, const TensorInfo& tensor, std::size_t rank) {
+  if (tensor.shape.size() == rank) return {};
+  return error(Code::InvalidProgram, name, " (tensor ", tensor.id, ") has shape ",
+               list_str(tensor.shape), ", expected rank ", rank);
+}
+
+Status check_not_in_place(std::string_view name, const TensorInfo& input,
+                          const TensorInfo& output) {
+  if (input.storage != output.storage || input.offset != output.offset) return {};
+  return error(Code::InvalidProgram, name, " cannot write its result over its input (tensor ",
+               input.id, ")");
+}
+
+Status check_quantization(std::string_view name, const TensorInfo& tensor) {
+  const bool is_signed = tensor.dtype == program::DType_Int8;
+  const std::int32_t low = is_signed ? -128 : 0;
+  if (!(tensor.scale > 0) || !std::isfinite(tensor.scale) || !std::isfinite(1.0F / tensor.scale)) {
+    return error(Code::InvalidProgram, name, " (tensor ", tensor.id,
+                 ") has a scale that is not a positive finite number");
+  }
+  if (tensor.zero_point < low || tensor.zero_point > low + 255) {
+    return error(Code::InvalidProgram, name, " (tensor ", tensor.id, ") has zero point ",
+                 tensor.zero_point, ", outside its type");
+  }
+  return {};
+}
+
+Status check_finite(std::string_view name, float value) {
+  if (std::isfinite(value)) return {};
+  return error(Code::InvalidProgram, name, " is not finite");
+}
+
+Status check_range(std::string_view name, float minimum, float maximum) {
+  if (minimum <= maximum) return {};
+  return error(Code::InvalidProgram, name, " has a minimum above its maximum, or NaN");
+}
+
+Result<std::vector<float>> float_constant(std::string_view name, Binder& binder, std::uint32_t id,
+                                          std::int64_t count) {
+  ENN_ASSIGN(const TensorInfo* tensor, binder.tensor(id));
+  if (tensor->dtype != program::DType_Float32 || tensor->shape.size() != 1 ||
+      tensor->numel != count) {
+    return error(Code::InvalidProgram, name, " (tensor ", id, ") is not float32[", count, "]");
+  }
+  ENN_ASSIGN(const std::span<const std::byte> bytes, binder.constant(*tensor));
+  std::vector<float> values(static_cast<std::size_t>(count));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+  for (const float value : values) ENN_TRY(check_finite(name, value));
+  return values;
+}
+
+Result<std::vector<std::uint32_t>> permutation(std::string_view name,
+                                               const flatbuffers::Vector<std::uint32_t>* perm,
+                                               const TensorInfo& input, const TensorInfo& output) {
+  const std::size_t rank = input.shape.size();
+  std::vector<std::uint32_t> order(rank);
+  std::iota(order.begin(), order.end(), 0U);
+  if (perm != nullptr) {
+    std::vector<std::uint32_t> given(perm->begin(), perm->end());
+    if (!std::is_permutation(given.begin(), given.end(), order.begin(), order.end())) {
+      return error(Code::InvalidProgram, name, " has perm ", list_str(given),
+                   ", not a permutation of ", rank, " dimensions");
+    }
+    order = std::move(given);
+  }
+  bool fits = output.shape.size() == rank;
+  for (std::size_t d = 0; fits && d < rank; ++d) fits = output.shape[d] == input.shape[order[d]];
+  if (!fits) {
+    return error(Code::InvalidProgram, name, " maps shape ", list_str(input.shape), " by perm ",
+                 list_str(order), " to ", list_str(output.shape));
+  }
+  return order;
+}
+
+Status check_window(std::string_view name, const WindowAxis& axis) {
+  for (const std::int64_t value : {axis.kernel, axis.stride, axis.dilation}) {
+    if (value < 1 || value > kMaxWindowAttribute) {
+      return error(Code::InvalidProgram, name, " has a kernel size, stride or dilation of ", value,
+                   ", outside [1, 2^20]");
+    }
+  }
+  if (axis.pad < 0 || axis.pad > kMaxWindowAttribute) {
+    return error(Code::InvalidProgram, name, " has a padding of ", axis.pad, ", outside [0, 2^20]");
+  }
+  if ((axis.out - 1) * axis.stride - axis.pad > axis.in + axis.pad) {
+    return error(Code::InvalidProgram, name, " has windows outside its input: size ", axis.in,
+                 " gives ", axis.out, " results with kernel ", axis.kernel, ", stride ",
+                 axis.stride, " and padding ", axis.pad);
+  }
+  return {};
+}
+
+std::uint64_t saturating_product(std::uint64_t a, std::uint64_t b) {
+  std::uint64_t product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
+}
+
+}  // namespace enn
