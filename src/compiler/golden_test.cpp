@@ -22,9 +22,12 @@ std::string contents(const fs::path& path) {
 
 const std::map<std::string, Status (*)(Graph&)>& passes() {
   static const std::map<std::string, Status (*)(Graph&)> table{
-      {"erase_identities", &erase_identities}, {"fold_constants", &fold_constants},
-      {"fold_batch_norm", &fold_batch_norm},   {"fuse_activations", &fuse_activations},
-      {"fold_qdq", &fold_qdq},                 {"assign_layouts", &assign_layouts},
+      {"erase_identities", &erase_identities},
+      {"fold_constants", &fold_constants},
+      {"fold_batch_norm", &fold_batch_norm},
+      {"fuse_activations", &fuse_activations},
+      {"fold_qdq", &fold_qdq},
+      {"assign_layouts", &assign_layouts},
   };
   return table;
 }

@@ -1,0 +1,152 @@
+#include "quantizer/quantizer.hpp"
+
+#include <gtest/gtest.h>
+
+namespace enn {
+namespace {
+
+std::string spec_text(const Graph& graph, const Spec& spec) {
+  if (const auto* quantized = std::get_if<QuantizationSpec>(&spec)) {
+    switch (quantized->qscheme) {
+      case QScheme::PerTensorAffine:
+        return "affine";
+      case QScheme::PerTensorSymmetric:
+        return "symmetric";
+      case QScheme::PerChannelSymmetric:
+        return str("channel", quantized->ch_axis);
+    }
+  }
+  if (const auto* fixed = std::get_if<FixedQParamsSpec>(&spec)) {
+    return str("fixed(", fixed->scale, ",", fixed->zero_point, ")");
+  }
+  const auto& shared = std::get<SharedSpec>(spec);
+  const std::string value = graph.value(shared.value).name;
+  return shared.consumer == kNone ? str("as(", value, ")")
+                                  : str("as(", value, "->", graph.node(shared.consumer).name, ")");
+}
+
+// One line per graph input and node that is annotated: "node: operand=spec … => spec of the
+// result".
+std::string annotations(std::string_view text, bool per_channel = true) {
+  const auto parsed = parse(text);
+  EXPECT_TRUE(parsed.ok()) << parsed.status().message();
+  if (!parsed.ok()) return "";
+  const Graph& graph = parsed.value();
+  EXPECT_EQ(verify(graph).message(), "");
+  EnnQuantizer quantizer;
+  quantizer.set_quant_params(Precision::A8W8, per_channel, false);
+  const Annotations result = quantizer.annotate(graph);
+  std::string out;
+  for (const ValueId id : graph.inputs()) {
+    if (result.input(id))
+      out += graph.value(id).name + ": => " + spec_text(graph, *result.input(id)) + "\n";
+  }
+  for (const NodeId id : graph.order()) {
+    if (!result.annotated(id)) continue;
+    out += graph.node(id).name + ":";
+    for (const auto& [value, spec] : result.node(id)->inputs) {
+      out += " " + graph.value(value).name + "=" + spec_text(graph, spec);
+    }
+    if (result.node(id)->output) out += " => " + spec_text(graph, *result.node(id)->output);
+    out += "\n";
+  }
+  return out;
+}
+
+constexpr std::string_view kConvolution = R"(graph {
+  input %x: float32[1, 1, 2, 2]
+  constant %w: float32[1, 1, 1, 1] = hex 0000803f
+  constant %b: float32[1] = hex 00000000
+  %c: float32[1, 1, 2, 2] = convolution(%x, %w, %b) {dilation = [1, 1], groups = 1, pads = [0, 0, 0, 0], stride = [1, 1]}
+)";
+
+TEST(Quantizer, QuantizesAConvolutionBehindItsActivation) {
+  EXPECT_EQ(
+      annotations(std::string(kConvolution) + "%r: float32[1, 1, 2, 2] = relu(%c)\n return %r }"),
+      "x: => affine\n"
+      "c: x=affine w=channel0\n"
+      "r: => affine\n");
+  EXPECT_EQ(annotations(std::string(kConvolution) +
+                        "%r: float32[1, 1, 2, 2] = clamp(%c) {max = 6.0, min = 0.0}\n return %r }"),
+            "x: => affine\n"
+            "c: x=affine w=channel0\n"
+            "r: => affine\n");
+}
+
+TEST(Quantizer, QuantizesAConvolutionItselfWhereItsResultHasOtherReaders) {
+  EXPECT_EQ(annotations(std::string(kConvolution) +
+                        "%r: float32[1, 1, 2, 2] = relu(%c)\n return %r, %c }"),
+            "x: => affine\n"
+            "c: x=affine w=channel0 => affine\n"
+            "r: c=affine => affine\n");
+}
+
+TEST(Quantizer, DoesNotFuseAClampThatDoesNotBeginAtZero) {
+  EXPECT_EQ(
+      annotations(std::string(kConvolution) +
+                  "%r: float32[1, 1, 2, 2] = clamp(%c) {max = 1.0, min = -1.0}\n return %r }"),
+      "x: => affine\n"
+      "c: x=affine w=channel0 => affine\n"
+      "r: c=affine => affine\n");
+}
+
+TEST(Quantizer, PerTensorWeightsAreAffine) {
+  EXPECT_EQ(annotations(std::string(kConvolution) + "return %c }", false),
+            "x: => affine\n"
+            "c: x=affine w=affine => affine\n");
+}
+
+TEST(Quantizer, GivesEachOperandOfAnAdditionItsOwnScale) {
+  EXPECT_EQ(annotations(R"(graph {
+    input %x: float32[2]
+    input %y: float32[2]
+    %a: float32[2] = add(%x, %y)
+    %r: float32[2] = relu(%a)
+    return %r })"),
+            "x: => affine\n"
+            "y: => affine\n"
+            "a: x=affine y=affine\n"
+            "r: => affine\n");
+}
+
+TEST(Quantizer, SharesOneScaleWhereElementsOnlyMove) {
+  EXPECT_EQ(annotations(R"(graph {
+    input %x: float32[2]
+    input %y: float32[2]
+    %c: float32[4] = concat(%x, %y) {dim = 0}
+    %i: float32[4] = identity(%c)
+    %v: float32[2, 2] = reshape(%i) {shape = [2, 2]}
+    return %v })"),
+            "x: => affine\n"
+            "y: => affine\n"
+            "c: x=affine y=as(x->c) => as(x->c)\n"
+            "v: i=affine => as(i->v)\n");
+}
+
+// 1 / (1 + exp(-x)) lies in (0, 1): with zero point 0 everything above 0.496 would clip.
+TEST(Quantizer, GivesSigmoidTheWholeRange) {
+  EXPECT_EQ(annotations(R"(graph {
+    input %x: float32[2]
+    %s: float32[2] = sigmoid(%x)
+    return %s })"),
+            "x: => affine\n"
+            "s: x=affine => fixed(0.00390625,-128)\n");
+}
+
+TEST(Quantizer, LeavesIntegersAlone) {
+  EXPECT_EQ(annotations(R"(graph {
+    input %x: int64[2]
+    %a: int64[2] = add(%x, %x)
+    return %a })"),
+            "");
+}
+
+TEST(Quantizer, NamesThePrecisionsItKnows) {
+  EXPECT_TRUE(precision_from_string("A8W8").ok());
+  EXPECT_TRUE(precision_from_string("a8w8").ok());
+  EXPECT_EQ(precision_from_string("A16W8").status().message(),
+            "precision 'A16W8' is not supported; the supported precision is 'A8W8'");
+}
+
+}  // namespace
+}  // namespace enn
