@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from executorch.exir.dialects.edge._ops import EdgeOpOverload
 from torch._subclasses import FakeTensor
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
@@ -65,9 +66,9 @@ def import_program(program: ExportedProgram) -> ImportedGraph:
     return _Importer(constant).run(program.graph)
 
 
-def target_name(target: Any) -> str:
-    """ "aten.conv2d.default" for the ATen overload, its edge counterpart and everything that wraps one."""
-    return str(getattr(target, "_op", target))
+def overload(target: Any) -> Any:
+    """The ATen overload behind its edge counterpart; anything else as it is."""
+    return target._op if isinstance(target, EdgeOpOverload) else target
 
 
 def source_line(node: Node) -> str:
@@ -128,7 +129,7 @@ class _Importer:
         tensors = [item for item in (result if several else (result,)) if isinstance(item, torch.Tensor)]
         if not tensors:
             return
-        target = target_name(node.target)
+        target = str(overload(node.target))
         arguments = self._arguments(node) if target in _OPERATORS else self._operands(node)
         types = [_tensor_type(node, tensor) for tensor in tensors]
         core_node, values = self._result.graph.add_call(target, node.name, arguments, types, source_line(node))
@@ -147,7 +148,7 @@ class _Importer:
         return [(str(i), _core.Tensor(item)) for i, item in enumerate(ids) if isinstance(item, int)]
 
     def _arguments(self, node: Node) -> list[tuple[str, Any]]:
-        schema = getattr(node.target, "_op", node.target)._schema
+        schema = overload(node.target)._schema
         names = [argument.name for argument in schema.arguments]
         named = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
         return [(name, self._argument(node, value)) for name, value in named.items()]

@@ -9,6 +9,7 @@ import torch
 from executorch.exir.backend.backend_details import CompileSpec
 from executorch.exir.backend.partitioner import DelegationSpec, Partitioner, PartitionResult
 from executorch.exir.backend.utils import tag_constant_data
+from executorch.exir.delegate import executorch_call_delegate
 from torch._decomp import core_aten_decompositions
 from torch.export import ExportedProgram, default_decompositions
 from torch.fx import Node
@@ -54,16 +55,18 @@ class EnnPartitioner(Partitioner):
     def ops_to_not_decompose(
         self, ep: ExportedProgram
     ) -> tuple[list[torch._ops.OpOverload], Callable[[Node], bool] | None]:
-        """The operators that the core knows whole, and a filter that asks it about each node."""
-        taken: set[str] | None = None
-
-        def is_taken(node: Node) -> bool:
-            nonlocal taken
-            if taken is None:
-                taken = _names_of_taken_nodes(ep)
-            return node.name in taken
-
-        return _decomposable_operators(), is_taken
+        """The operators that the core takes whole; with a filter when it takes only some of their nodes."""
+        if any(node.target is executorch_call_delegate for node in ep.graph.nodes):
+            return [], None  # lowered already: what is left is not ours to keep
+        taken = _names_of_taken_nodes(ep)
+        nodes: dict[torch._ops.OpOverload, list[bool]] = {op: [] for op in _decomposable_operators()}
+        for node in ep.graph.nodes:
+            if node.target in nodes:
+                nodes[node.target].append(node.name in taken)
+        kept = [op for op, decisions in nodes.items() if any(decisions)]
+        if all(all(nodes[op]) for op in kept):
+            return kept, None
+        return kept, lambda node: node.name in taken
 
     def _log_reasons(self) -> None:
         names = defaultdict(list)
