@@ -1,15 +1,22 @@
-"""Shared by the examples, the benchmarks and the tests: torchvision without its binary, models, timing, tables."""
+"""Shared by the examples, the benchmarks and the tests."""
 
+import logging
+import socket
 import time
+import urllib.error
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+# What torch, torchao and ExecuTorch say about themselves.
 warnings.filterwarnings("ignore")
+for name in ("torch", "torchao"):
+    logging.getLogger(name).setLevel(logging.ERROR)
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO_FOLDER = ROOT / "build" / "demo"
@@ -44,10 +51,82 @@ def make_torchvision_importable() -> None:
             torch.library.define(f"torchvision::{name}", "(Tensor input) -> Tensor")
 
 
+def weights_or_none(weights: Any) -> Any:
+    """`weights` of torchvision when they can be had; None, and a line that says so, when they cannot."""
+    socket.setdefaulttimeout(20)
+    try:
+        weights.get_state_dict(progress=False, check_hash=True)
+    except (urllib.error.URLError, OSError) as e:
+        console.print(f"[yellow]The weights {weights} cannot be downloaded ({e}); going on with random ones.[/yellow]")
+        return None
+    return weights
+
+
+def quantize(
+    model: torch.nn.Module,
+    samples: Iterable[torch.Tensor],
+    inputs: tuple[torch.Tensor, ...],
+    quantizer: Any = None,
+    is_per_channel: bool = True,
+    fold_quantize: bool = True,
+) -> torch.fx.GraphModule:
+    """Steps 1 to 5 of the documented flow."""
+    from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    if quantizer is None:
+        quantizer = EnnQuantizer()
+        quantizer.set_quant_params("A8W8", is_per_channel, False)
+    prepared = prepare_pt2e(torch.export.export(model, inputs).module(), quantizer)
+    with torch.no_grad():
+        for sample in samples:
+            prepared(sample)
+    return convert_pt2e(prepared, fold_quantize=fold_quantize)
+
+
+def lower(quantized: torch.nn.Module, inputs: tuple[torch.Tensor, ...], partitioner: Any = None, config: Any = None):
+    """Step 6 up to the edge program; .to_executorch() of the result ends it."""
+    from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    return to_edge_transform_and_lower(
+        torch.export.export(quantized, inputs),
+        partitioner=[EnnPartitioner() if partitioner is None else partitioner],
+        compile_config=config,
+    )
+
+
+class Pte:
+    """A .pte in ExecuTorch's runtime. Loaded with the thread pool as it is at that moment."""
+
+    def __init__(self, program: bytes | Path) -> None:
+        from executorch.runtime import Runtime
+
+        self._method = Runtime.get().load_program(program).load_method("forward")
+
+    def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """The first output, as a copy."""
+        return self._method.execute(inputs)[0].clone()
+
+
+def set_threads(threads: int) -> None:
+    """The number of threads of torch and of ExecuTorch's pool. No loaded program may be in use."""
+    from executorch.extension.pybindings import portable_lib
+
+    torch.set_num_threads(threads)
+    portable_lib._unsafe_reset_threadpool(threads)
+
+
+def output_scale(quantized: torch.fx.GraphModule) -> float:
+    """The quantization step of the result: the scale of the dequantize before it."""
+    last = quantized.graph.output_node().all_input_nodes[0]
+    return float(last.args[1])
+
+
 def progress() -> Progress:
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description:<46}"),
+        TextColumn("{task.description:<40}"),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -55,10 +134,10 @@ def progress() -> Progress:
     )
 
 
-def steps(items: Iterable, description: str, total: int | None = None) -> Iterable:
+def steps(items: Sequence, description: str) -> Iterable:
     """`items`, with a progress bar."""
     with progress() as bar:
-        yield from bar.track(items, total=total, description=description)
+        yield from bar.track(items, description=description)
 
 
 def best_milliseconds(functions: dict[str, Callable[[], object]], rounds: int = 7) -> dict[str, float]:

