@@ -60,7 +60,7 @@ def part_of(path: str) -> str:
         return "schema"
     if path.startswith(("include/enn/", "enn/")):
         return "api"
-    if re.fullmatch(r"ops/(\w+/)?execute(_\w+)?\.[ch]pp", path):
+    if re.fullmatch(r"ops/(\w+/)?(execute(_\w+)?|permute_blocks)\.[ch]pp", path):
         return "execute"
     return path.split("/", maxsplit=1)[0]
 

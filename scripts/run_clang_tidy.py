@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs clang-tidy on the sources of a compilation database, several at a time.
 
-A source that was clean is skipped while it, every project header that it includes, its compiler flags and
+Tests and benchmarks are left to the compilers' warnings. A source that was clean is skipped while it, every project header that it includes, its compiler flags and
 .clang-tidy stay the same.
 """
 
@@ -10,6 +10,7 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -65,6 +66,12 @@ def check(entry: dict[str, str], tidy: str, version: str, build: Path, done: Pat
     return path, result.stdout or result.stderr, False
 
 
+def wanted(source: Path, build: Path) -> bool:
+    """Whether a source of the database is ours, written by hand and no test or benchmark."""
+    ours = source.is_relative_to(ROOT) and not source.is_relative_to(build.resolve())
+    return ours and ".venv" not in source.parts and not re.search(r"(^|_)(tests?|bench|fuzzer)(_|$)", source.stem)
+
+
 def main() -> int:
     """Check every source of the database."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -74,13 +81,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     database = json.loads((arguments.build / "compile_commands.json").read_text(encoding="utf-8"))
-    entries = {
-        entry["file"]: entry
-        for entry in database
-        if Path(entry["file"]).is_relative_to(ROOT)
-        and not Path(entry["file"]).is_relative_to(arguments.build.resolve())
-        and ".venv" not in Path(entry["file"]).parts
-    }
+    entries = {entry["file"]: entry for entry in database if wanted(Path(entry["file"]), arguments.build)}
     version = subprocess.run([arguments.tidy, "--version"], capture_output=True, text=True, check=True).stdout
     done = arguments.build / "clang_tidy"
     done.mkdir(exist_ok=True)
