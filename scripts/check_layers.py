@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "partitioner": AHEAD_OF_TIME,
     "compiler": AHEAD_OF_TIME | {"schema"},
     "kernels": {"base"},
-    "execute": {"base", "kernels", "schema", "runtime/operator.hpp", "runtime/checks.hpp"},
+    "execute": {"base", "kernels", "schema", "runtime/operator.hpp"},
     "runtime": {"base", "api", "schema"},
     "executorch": {"base", "api"},
     "python": AHEAD_OF_TIME | {"quantizer", "archive", "pt2e", "partitioner", "compiler", "api"},

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs clang-tidy on the sources of a compilation database, several at a time.
 
-Tests and benchmarks are left to the compilers' warnings. A source that was clean is skipped while it, every project header that it includes, its compiler flags and
-.clang-tidy stay the same.
+Tests and benchmarks are left to the compilers' warnings. A source that was clean is skipped while it, every
+project header that it includes, its compiler flags and .clang-tidy stay the same.
 """
 
 import argparse
