@@ -1,6 +1,6 @@
 #include "kernels/conv/conv.hpp"
 
-#include "kernels/conv/conv_makers.hpp"
+#include "kernels/conv/conv_tables.hpp"
 #include "kernels/kernel_row.hpp"
 
 namespace enn {
@@ -8,11 +8,21 @@ namespace {
 
 using enum CpuFeature;
 
+#define ENN_IGEMM(name, ...)                                                    \
+  {#name, needs(__VA_ARGS__), [](const ConvProblem& problem, int max_threads) { \
+     return make_igemm_conv(#name, name, problem, max_threads);                 \
+   }},
+#define ENN_DEPTHWISE(name, ...)                                                \
+  {#name, needs(__VA_ARGS__), [](const ConvProblem& problem, int max_threads) { \
+     return make_depthwise_conv(#name, name, problem, max_threads);             \
+   }},
+#define ENN_CONV(name) {#name, CpuFeatures{}, name},
 constexpr ConvKernel kKernels[] = {
-#define ENN_CONV(name, maker, ...) {#name, needs(__VA_ARGS__), maker},
 #include "kernels/conv/kernels.def"
-#undef ENN_CONV
 };
+#undef ENN_IGEMM
+#undef ENN_DEPTHWISE
+#undef ENN_CONV
 
 }  // namespace
 

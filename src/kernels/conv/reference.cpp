@@ -1,7 +1,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/conv/conv_makers.hpp"
+#include "kernels/conv/conv_tables.hpp"
 #include "kernels/quantization.hpp"
 #include "kernels/split.hpp"
 
@@ -70,7 +70,7 @@ class ReferenceConv final : public Conv {
 
 }  // namespace
 
-std::unique_ptr<Conv> make_reference_conv(const ConvProblem& problem, int /*max_threads*/) {
+std::unique_ptr<Conv> conv_u8_s8_u8_reference(const ConvProblem& problem, int /*max_threads*/) {
   return std::make_unique<ReferenceConv>(problem);
 }
 

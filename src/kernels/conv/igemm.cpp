@@ -1,0 +1,235 @@
+#include "kernels/conv/igemm.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <vector>
+
+#include "kernels/split.hpp"
+
+namespace enn {
+namespace {
+
+// A K block of the weights of one panel stays in the first-level cache, the packed rows of one
+// block in the second-level cache.
+constexpr std::int64_t kPanelBytes = 16 * 1024;
+constexpr std::int64_t kRowsBytes = 192 * 1024;
+constexpr std::int64_t kMaxRows = 240;
+// Products below which a second thread does not pay.
+constexpr std::int64_t kParallelProducts = 1 << 19;
+
+std::int64_t element_bytes(const IgemmKernel& kernel) {
+  return kernel.operands == IgemmOperands::S16 ? 2 : 1;
+}
+
+class IgemmConv final : public Conv {
+ public:
+  IgemmConv(const char* name, const IgemmKernel& kernel, const ConvProblem& problem,
+            int max_threads)
+      : name_(name),
+        kernel_(kernel),
+        geometry_(problem.geometry),
+        input_zero_point_(problem.input_zero_point),
+        weight_zero_point_(problem.weight_zero_point),
+        output_zero_point_(problem.output_zero_point),
+        low_(static_cast<float>(problem.output_min - problem.output_zero_point)),
+        high_(static_cast<float>(problem.output_max - problem.output_zero_point)),
+        slots_(max_threads) {
+    const std::int64_t element = element_bytes(kernel);
+    depth_units_ = ceil_div(geometry_.depth(), kernel.kr);
+    panels_ = ceil_div(geometry_.group_out(), kernel.nr);
+    unit_bytes_ = kernel.nr * kernel.kr * element;
+    block_units_ = std::max<std::int64_t>(kPanelBytes / unit_bytes_, 1);
+    block_units_ = ceil_div(depth_units_, ceil_div(depth_units_, block_units_));
+    // An odd number of cache lines, so that rows do not compete for the same cache sets.
+    row_stride_ = round_up(depth_units_ * kernel.kr * element, 64);
+    if (row_stride_ / 64 % 2 == 0) row_stride_ += 64;
+    max_rows_ = std::clamp(kRowsBytes / row_stride_ / kernel.mr * kernel.mr, kernel.mr, kMaxRows);
+    plan_jobs(max_threads);
+    pack(problem);
+    slot_bytes_ =
+        round_up(max_rows_ * row_stride_ + 64, 64) + round_up(max_rows_ * 4, 64) +
+        (depth_units_ > block_units_ ? round_up(max_rows_, kernel.mr) * kernel.nr * 4 : 0);
+  }
+
+  const char* name() const noexcept override { return name_; }
+  std::size_t scratch_bytes() const noexcept override {
+    return static_cast<std::size_t>(slot_bytes_ * slots_);
+  }
+
+  void run(const std::uint8_t* input, std::uint8_t* output, std::byte* scratch,
+           Parallel& parallel) const noexcept override {
+    const int slots = std::min(parallel.thread_count(), slots_);
+    const std::int64_t row_blocks = slots > 1 ? parallel_row_blocks_ : serial_row_blocks_;
+    const std::int64_t panel_blocks = slots > 1 ? parallel_panel_blocks_ : 1;
+    const std::int64_t jobs = geometry_.groups * row_blocks * panel_blocks;
+    std::atomic<std::int64_t> next = 0;
+    // Each slot owns a part of the scratch memory and takes the next job until none is left.
+    auto work = [&](int slot) {
+      std::byte* memory = scratch + slot * slot_bytes_;
+      for (;;) {
+        const std::int64_t job = next.fetch_add(1, std::memory_order_relaxed);
+        if (job >= jobs) return;
+        const std::int64_t panel_block = job % panel_blocks;
+        const std::int64_t row_block = job / panel_blocks % row_blocks;
+        const std::int64_t row = part_begin(geometry_.pixels(), row_blocks, row_block);
+        const std::int64_t row_end = part_begin(geometry_.pixels(), row_blocks, row_block + 1);
+        run_block(input, output, memory, job / panel_blocks / row_blocks, row, row_end - row,
+                  part_begin(panels_, panel_blocks, panel_block),
+                  part_begin(panels_, panel_blocks, panel_block + 1));
+      }
+    };
+    const bool small = geometry_.pixels() * geometry_.out_c * geometry_.depth() < kParallelProducts;
+    if (slots == 1 || jobs == 1 || small) {
+      work(0);
+    } else {
+      parallel.run(static_cast<int>(std::min<std::int64_t>(slots, jobs)), work);
+    }
+  }
+
+ private:
+  void plan_jobs(std::int64_t threads) {
+    const std::int64_t pixels = geometry_.pixels();
+    serial_row_blocks_ = ceil_div(pixels, max_rows_);
+    // Blocks of rows first, as each packs its rows once; panels are divided where rows are too few.
+    const std::int64_t wanted = 4 * threads;
+    parallel_row_blocks_ = std::max(
+        serial_row_blocks_, std::min(wanted, std::max<std::int64_t>(pixels / (4 * kernel_.mr), 1)));
+    parallel_panel_blocks_ = 1;
+    const std::int64_t jobs = parallel_row_blocks_ * geometry_.groups;
+    if (jobs < threads) {
+      parallel_panel_blocks_ = std::clamp<std::int64_t>(panels_, 1, ceil_div(2 * threads, jobs));
+    }
+  }
+
+  void pack(const ConvProblem& problem) {
+    const std::int64_t nr = kernel_.nr;
+    const std::int64_t padded = geometry_.groups * panels_ * nr;
+    init_.assign(static_cast<std::size_t>(padded), 0);
+    multiplier_.assign(static_cast<std::size_t>(padded), 0.0F);
+    bias_.assign(static_cast<std::size_t>(padded), 0.0F);
+    weights_.assign(
+        static_cast<std::size_t>(geometry_.groups * panels_ * depth_units_ * unit_bytes_ + 64),
+        std::byte{0});
+    const std::int64_t depth = geometry_.depth();
+    for (std::int64_t k = 0; k < geometry_.out_c; ++k) {
+      const std::int64_t group = k / geometry_.group_out();
+      const std::int64_t column = k % geometry_.group_out();
+      const std::int64_t panel = group * panels_ + column / nr;
+      const std::int64_t slot = panel * nr + column % nr;
+      multiplier_.data()[slot] = problem.multiplier[k];
+      bias_.data()[slot] = problem.bias[k];
+      std::byte* base = packed_weights() + panel * depth_units_ * unit_bytes_;
+      const std::int8_t* source = problem.weight + k * depth;
+      std::int64_t sum = 0;
+      for (std::int64_t d = 0; d < depth; ++d) {
+        const std::int64_t element =
+            (d / kernel_.kr * nr + column % nr) * kernel_.kr + d % kernel_.kr;
+        sum += source[d];
+        if (kernel_.operands == IgemmOperands::S16) {
+          const auto value = static_cast<std::int16_t>(source[d] - weight_zero_point_);
+          std::memcpy(base + element * 2, &value, sizeof(value));
+        } else {
+          base[element] = static_cast<std::byte>(source[d]);
+        }
+      }
+      if (kernel_.operands == IgemmOperands::U8S8) {
+        const std::int64_t correction = input_zero_point_ * (depth * weight_zero_point_ - sum);
+        init_.data()[slot] = static_cast<std::int32_t>(correction);
+      }
+    }
+  }
+
+  [[nodiscard]] std::byte* packed_weights() {
+    return reinterpret_cast<std::byte*>(
+        round_up(reinterpret_cast<std::intptr_t>(weights_.data()), 64));
+  }
+  [[nodiscard]] const std::byte* packed_weights() const {
+    return const_cast<IgemmConv*>(this)->packed_weights();
+  }
+
+  void run_block(const std::uint8_t* input, std::uint8_t* output, std::byte* memory,
+                 std::int64_t group, std::int64_t row, std::int64_t rows, std::int64_t panel,
+                 std::int64_t panel_end) const {
+    IgemmGather from;
+    from.geometry = geometry_;
+    from.input = input;
+    from.input_end = input + geometry_.batch * geometry_.in_h * geometry_.in_w * geometry_.in_c;
+    from.channel = group * geometry_.group_in();
+    from.input_zero_point = input_zero_point_;
+    std::byte* packed = memory;
+    auto* row_init =
+        reinterpret_cast<std::int32_t*>(memory + round_up(max_rows_ * row_stride_ + 64, 64));
+    auto* partial = row_init + round_up(max_rows_, 16);
+    const bool needs_rows = kernel_.operands == IgemmOperands::U8S8 && weight_zero_point_ != 0;
+    kernel_.gather(from, row, rows, packed, row_stride_, needs_rows ? row_init : nullptr);
+    if (needs_rows) {
+      for (std::int64_t i = 0; i < rows; ++i) row_init[i] *= -weight_zero_point_;
+    }
+
+    const std::int64_t tiles = ceil_div(rows, kernel_.mr);
+    IgemmTile tile;
+    tile.a_stride = row_stride_;
+    tile.low = low_;
+    tile.high = high_;
+    tile.zero_point = output_zero_point_;
+    tile.out_stride = geometry_.out_c;
+    for (; panel < panel_end; ++panel) {
+      const std::int64_t index = group * panels_ + panel;
+      const std::byte* weights = packed_weights() + index * depth_units_ * unit_bytes_;
+      tile.init = init_.data() + index * kernel_.nr;
+      tile.multiplier = multiplier_.data() + index * kernel_.nr;
+      tile.bias = bias_.data() + index * kernel_.nr;
+      tile.columns = std::min(kernel_.nr, geometry_.group_out() - panel * kernel_.nr);
+      std::uint8_t* out = output + group * geometry_.group_out() + panel * kernel_.nr;
+      for (std::int64_t unit = 0; unit < depth_units_; unit += block_units_) {
+        tile.depth = std::min(block_units_, depth_units_ - unit);
+        tile.b = weights + unit * unit_bytes_;
+        tile.first = unit == 0;
+        tile.last = unit + tile.depth == depth_units_;
+        for (std::int64_t t = 0; t < tiles; ++t) {
+          const std::int64_t begin = part_begin(rows, tiles, t);
+          tile.rows = part_begin(rows, tiles, t + 1) - begin;
+          tile.a = packed + begin * row_stride_ + unit * kernel_.kr * element_bytes(kernel_);
+          tile.partial = partial + t * kernel_.mr * kernel_.nr;
+          tile.row_init = needs_rows ? row_init + begin : nullptr;
+          tile.out = out + (row + begin) * geometry_.out_c;
+          kernel_.tile(tile);
+        }
+      }
+    }
+  }
+
+  const char* name_;
+  IgemmKernel kernel_;
+  ConvGeometry geometry_;
+  std::int32_t input_zero_point_;
+  std::int32_t weight_zero_point_;
+  std::int32_t output_zero_point_;
+  float low_;
+  float high_;
+  int slots_;
+  std::int64_t depth_units_ = 0;  // of kr elements
+  std::int64_t block_units_ = 0;  // depth of one K block
+  std::int64_t unit_bytes_ = 0;   // of one panel and depth unit
+  std::int64_t panels_ = 0;       // per group
+  std::int64_t row_stride_ = 0;
+  std::int64_t max_rows_ = 0;
+  std::int64_t slot_bytes_ = 0;
+  std::int64_t serial_row_blocks_ = 1;
+  std::int64_t parallel_row_blocks_ = 1;
+  std::int64_t parallel_panel_blocks_ = 1;
+  std::vector<std::int32_t> init_;  // [groups][panels][nr], as the two below
+  std::vector<float> multiplier_;
+  std::vector<float> bias_;
+  std::vector<std::byte> weights_;  // [groups][panels][depth_units][nr][kr] from a 64-byte boundary
+};
+
+}  // namespace
+
+std::unique_ptr<Conv> make_igemm_conv(const char* name, const IgemmKernel& kernel,
+                                      const ConvProblem& problem, int max_threads) {
+  return std::make_unique<IgemmConv>(name, kernel, problem, max_threads);
+}
+
+}  // namespace enn
