@@ -1,6 +1,7 @@
 #include "partitioner/partitioner.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "ops/ops.hpp"
 
@@ -15,6 +16,7 @@ class Levels {
   Levels(const Graph& graph, Partitioning& result) : graph_(graph), result_(result) {
     level_.assign(graph.node_count(), -1);
     floating_.assign(graph.node_count(), false);
+    copies_.resize(graph.node_count());
   }
 
   void assign() {
@@ -26,6 +28,7 @@ class Levels {
   }
 
   [[nodiscard]] int level(NodeId id) const { return level_[id]; }
+  [[nodiscard]] const std::set<int>& copies(NodeId id) const { return copies_[id]; }
 
  private:
   [[nodiscard]] bool taken(NodeId id) const { return result_.nodes[id].reason.empty(); }
@@ -51,16 +54,19 @@ class Levels {
 
   void pull_to_users(NodeId id) {
     if (!taken(id) || !(floating_[id] || graph_.node(id).op == Op::Dequantize)) return;
-    int common = -1;
+    std::set<int> readers;
     for (const ValueId output : graph_.node(id).outputs) {
       if (graph_.is_output(output)) return;
       for (const NodeId user : graph_.users(output)) {
         if (!taken(user)) return;
-        if (common >= 0 && level_[user] != common && !floating_[id]) return;
-        common = common < 0 ? level_[user] : std::min(common, level_[user]);
+        readers.insert(level_[user]);
+        readers.insert(copies_[user].begin(), copies_[user].end());
       }
     }
-    if (common >= 0) level_[id] = common;
+    if (readers.empty() || (readers.size() > 1 && !floating_[id])) return;
+    level_[id] = *readers.begin();
+    readers.erase(readers.begin());
+    copies_[id] = std::move(readers);
   }
 
   const Graph& graph_;
@@ -87,6 +93,12 @@ Partitioning partition(const Graph& graph) {
     if (level >= index_of_level.size()) index_of_level.resize(level + 1, -1);
     if (index_of_level[level] < 0) index_of_level[level] = result.count++;
     result.nodes[id].partition = index_of_level[level];
+  }
+  // A copy serves a node that is taken, so its level has an index by now.
+  for (const NodeId id : order) {
+    for (const int level : levels.copies(id)) {
+      result.nodes[id].copies.push_back(index_of_level[static_cast<std::size_t>(level)]);
+    }
   }
   return result;
 }

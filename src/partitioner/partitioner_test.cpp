@@ -81,6 +81,25 @@ TEST(Partitioner, KeepsDequantizeWithItsReader) {
             "q:0 d:1 u:- dw:1 s:1 y:1 ");
 }
 
+// Two partitions read the shared weight: the second gets a copy of its dequantize.
+TEST(Partitioner, CopiesASharedWeightIntoEachPartition) {
+  const auto graph = parse(R"(graph {
+    input %x: float32[1, 1, 2, 2]
+    constant %w: int8[1, 1, 1, 1] = hex 01
+    %dw: float32[1, 1, 1, 1] = dequantize(%w) {dtype = "float32", quant_max = 127, quant_min = -128, scale = 0.5, zero_point = 0}
+    %a: float32[1, 1, 2, 2] = convolution(%x, %dw, none) {dilation = [1, 1], groups = 1, pads = [0, 0, 0, 0], stride = [1, 1]}
+    %u: float32[1, 1, 2, 2] = unknown(%a) from "aten.erfinv.default"
+    %b: float32[1, 1, 2, 2] = convolution(%u, %dw, none) {dilation = [1, 1], groups = 1, pads = [0, 0, 0, 0], stride = [1, 1]}
+    return %b })");
+  ASSERT_TRUE(graph.ok()) << graph.status().message();
+  const Partitioning result = partition(graph.value());
+  EXPECT_EQ(result.count, 2);
+  EXPECT_EQ(result.nodes[0].partition, 0);
+  EXPECT_EQ(result.nodes[0].copies, std::vector<int>{1});
+  EXPECT_EQ(result.nodes[1].partition, 0);
+  EXPECT_EQ(result.nodes[3].partition, 1);
+}
+
 TEST(Partitioner, SaysWhyANodeIsLeftOut) {
   const auto graph = parse(R"(graph {
     input %x: float32[1, 3, 7, 7]
