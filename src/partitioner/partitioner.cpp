@@ -72,7 +72,8 @@ class Levels {
   const Graph& graph_;
   Partitioning& result_;
   std::vector<int> level_;
-  std::vector<bool> floating_;  // depends on no graph input
+  std::vector<bool> floating_;         // depends on no graph input
+  std::vector<std::set<int>> copies_;  // further levels that read a floating node
 };
 
 }  // namespace
