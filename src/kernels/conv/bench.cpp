@@ -1,0 +1,109 @@
+// Every row of kernels.def on the layers of a network, one thread:
+//   enn_conv_bench benchmarks/shapes/mobilenet_v2.txt [Google Benchmark's options]
+// Reports multiply-adds per second; "count" is how often the layer occurs in the network.
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "kernels/conv/conv.hpp"
+
+namespace enn {
+namespace {
+
+struct Layer {
+  int count = 1;
+  ConvGeometry geometry;
+};
+
+std::vector<Layer> read_layers(const char* path) {
+  std::vector<Layer> layers;
+  std::ifstream file(path);
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.empty() || line.front() == '#') continue;
+    std::istringstream in(line);
+    Layer layer;
+    ConvGeometry& g = layer.geometry;
+    in >> layer.count >> g.batch >> g.in_h >> g.in_w >> g.in_c >> g.out_c >> g.kernel_h >>
+        g.stride_h >> g.pad_top >> g.dilation_h >> g.groups;
+    if (!in) continue;
+    // A linear layer's rows lie along the width.
+    g.kernel_w = g.kernel_h;
+    g.stride_w = g.stride_h;
+    g.pad_left = g.pad_top;
+    g.dilation_w = g.dilation_h;
+    const std::int64_t extent = g.dilation_h * (g.kernel_h - 1) + 1;
+    g.out_h = (g.in_h + 2 * g.pad_top - extent) / g.stride_h + 1;
+    g.out_w = (g.in_w + 2 * g.pad_left - extent) / g.stride_w + 1;
+    layers.push_back(layer);
+  }
+  return layers;
+}
+
+void run_layer(benchmark::State& state, const ConvKernel& kernel, const Layer& layer) {
+  const ConvGeometry& g = layer.geometry;
+  const auto size = [](std::int64_t count) { return static_cast<std::size_t>(count); };
+  std::vector<std::uint8_t> input(size(g.batch * g.in_h * g.in_w * g.in_c), 130);
+  std::vector<std::uint8_t> output(size(g.pixels() * g.out_c));
+  std::vector<std::int8_t> weight(size(g.out_c * g.depth()), 3);
+  std::vector<float> multiplier(size(g.out_c), 0.001F);
+  std::vector<float> bias(size(g.out_c), 1.0F);
+  ConvProblem problem;
+  problem.geometry = g;
+  problem.weight = weight.data();
+  problem.multiplier = multiplier.data();
+  problem.bias = bias.data();
+  problem.input_zero_point = 128;
+  problem.output_zero_point = 128;
+  const auto conv = kernel.make(problem, 1);
+  if (conv == nullptr) {
+    state.SkipWithError("the kernel does not take this layer");
+    return;
+  }
+  std::vector<std::byte> memory(conv->scratch_bytes() + 64);
+  auto* scratch = reinterpret_cast<std::byte*>(
+      (reinterpret_cast<std::uintptr_t>(memory.data()) + 63) / 64 * 64);
+  SerialParallel parallel;
+  for (auto _ : state) {
+    conv->run(input.data(), output.data(), scratch, parallel);
+    benchmark::ClobberMemory();
+  }
+  const double products = static_cast<double>(g.pixels() * g.out_c * g.depth());
+  state.counters["MAC/s"] =
+      benchmark::Counter(products, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["count"] = layer.count;
+}
+
+}  // namespace
+}  // namespace enn
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: %s <shapes file> [--benchmark_…]\n", argv[0]);
+    return EXIT_FAILURE;
+  }
+  const enn::CpuFeatures features = enn::detected_features();
+  for (const enn::Layer& layer : enn::read_layers(argv[1])) {
+    const enn::ConvGeometry& g = layer.geometry;
+    std::ostringstream shape;
+    shape << '/' << g.in_h << 'x' << g.in_w << 'x' << g.in_c << "->" << g.out_c << "/k"
+          << g.kernel_h << "/s" << g.stride_h << "/g" << g.groups;
+    for (const enn::ConvKernel& kernel : enn::conv_kernels()) {
+      if (!features.contains(kernel.needs)) continue;
+      const bool depthwise = g.groups > 1 && g.groups == g.in_c && g.in_c == g.out_c;
+      if (!depthwise && std::string(kernel.name).starts_with("depthwise")) continue;
+      benchmark::RegisterBenchmark(
+          (kernel.name + shape.str()).c_str(),
+          [&kernel, layer](benchmark::State& state) { enn::run_layer(state, kernel, layer); })
+          ->Unit(benchmark::kMicrosecond);
+    }
+  }
+  benchmark::RunSpecifiedBenchmarks();
+  return EXIT_SUCCESS;
+}
