@@ -84,6 +84,10 @@ class LoadedProgram final : public Program {
     if (root->constants() != nullptr) {
       constants_ = std::as_bytes(std::span(root->constants()->data(), root->constants()->size()));
     }
+    if (!is_aligned(constants_.data(), kBodyAlignment)) {
+      return error(Code::InvalidProgram, "the program's constants are not aligned to ",
+                   kBodyAlignment, " bytes");
+    }
     if (root->arena_bytes() > options.max_memory_bytes) {
       return error(Code::ResourceExhausted, "the program's arena has ", root->arena_bytes(),
                    " bytes; ", options.max_memory_bytes, " are allowed");

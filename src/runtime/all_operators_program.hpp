@@ -1,0 +1,186 @@
+// A small program with every table of the Operator union, for the runtime's tests and fuzzers.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "runtime/testing.hpp"
+
+namespace enn::testing {
+
+namespace internal {
+
+template <typename T>
+std::vector<T> pattern(std::size_t count, int modulus, int shift, T unit) {
+  std::vector<T> values(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    values[i] =
+        static_cast<T>(static_cast<T>(static_cast<int>(i * 37 % 251) % modulus - shift) * unit);
+  }
+  return values;
+}
+
+inline std::vector<std::int8_t> weights(std::size_t count) {
+  return pattern<std::int8_t>(count, 251, 125, 1);
+}
+
+inline std::vector<float> floats(std::size_t count, float unit) {
+  return pattern<float>(count, 31, 15, unit);
+}
+
+}  // namespace internal
+
+// The image half: float32[1, 3, 8, 8] -> 8-bit NHWC -> float32[1, 8] and uint8[1, 8, 4, 4].
+inline void add_quantized_half(ProgramMaker& maker) {
+  using namespace program;
+  const std::uint32_t x = maker.input(DType_Float32, {1, 3, 8, 8});
+  const std::uint32_t image = maker.arena(DType_UInt8, {1, 8, 8, 3}, 0.05F, 128);
+  QuantizeT quantize;
+  quantize.input = x;
+  quantize.output = image;
+  quantize.perm = {0, 2, 3, 1};
+  quantize.inv_scale = 20.0F;
+  quantize.quant_min = 0;
+  quantize.quant_max = 255;
+  maker.step(quantize, "quantize");
+
+  const std::uint32_t features = maker.arena(DType_UInt8, {1, 8, 8, 4}, 0.1F, 100);
+  Conv2DT conv;
+  conv.input = image;
+  conv.weight = maker.constant(DType_Int8, {4, 3, 3, 3}, internal::weights(108));
+  conv.multiplier = maker.constant(DType_Float32, {4}, std::vector<float>(4, 0.001F));
+  conv.bias = maker.constant(DType_Float32, {4}, internal::floats(4, 0.5F));
+  conv.output = features;
+  conv.pad_top = 1;
+  conv.pad_left = 1;
+  conv.output_min = 3;
+  maker.step(conv, "conv");
+
+  const std::uint32_t small = maker.arena(DType_UInt8, {1, 4, 4, 4}, 0.2F, 90);
+  Conv2DT depthwise;
+  depthwise.input = features;
+  depthwise.weight = maker.constant(DType_Int8, {4, 3, 3, 1}, internal::weights(36));
+  depthwise.multiplier = conv.multiplier;
+  depthwise.bias = conv.bias;
+  depthwise.output = small;
+  depthwise.groups = 4;
+  depthwise.stride_h = 2;
+  depthwise.stride_w = 2;
+  depthwise.pad_top = 1;
+  depthwise.pad_left = 1;
+  depthwise.weight_zero_point = 3;
+  maker.step(depthwise, "depthwise");
+
+  const std::uint32_t activated = maker.arena(DType_UInt8, {1, 8, 8, 4}, 0.1F, 20);
+  LutT lut;
+  lut.input = features;
+  lut.table = maker.constant(DType_UInt8, {256}, internal::pattern<std::uint8_t>(256, 251, 0, 1));
+  lut.output = activated;
+  maker.step(lut, "lut");
+
+  const std::uint32_t sum = maker.arena(DType_UInt8, {1, 8, 8, 4}, 0.15F, 70);
+  BinaryT add;
+  add.kind = BinaryKind_Add;
+  add.a = features;
+  add.b = activated;
+  add.output = sum;
+  maker.step(add, "add");
+
+  const std::uint32_t maximum = maker.arena(DType_UInt8, {1, 4, 4, 4}, 0.15F, 70);
+  Pool2DT max_pool;
+  max_pool.kind = PoolKind_Max;
+  max_pool.input = sum;
+  max_pool.output = maximum;
+  max_pool.kernel_h = 2;
+  max_pool.kernel_w = 2;
+  max_pool.stride_h = 2;
+  max_pool.stride_w = 2;
+  maker.step(max_pool, "max_pool");
+
+  const std::uint32_t average = maker.arena(DType_UInt8, {1, 4, 4, 4}, 0.15F, 70);
+  Pool2DT average_pool;
+  average_pool.kind = PoolKind_Average;
+  average_pool.input = small;
+  average_pool.output = average;
+  average_pool.kernel_h = 3;
+  average_pool.kernel_w = 3;
+  average_pool.pad_top = 1;
+  average_pool.pad_left = 1;
+  maker.step(average_pool, "average_pool");
+
+  const std::uint32_t joined = maker.arena(DType_UInt8, {1, 4, 4, 8}, 0.15F, 70);
+  ConcatT concat;
+  concat.inputs = {maximum, average};
+  concat.output = joined;
+  concat.axis = 3;
+  maker.step(concat, "concat");
+
+  const std::uint32_t mean = maker.arena(DType_UInt8, {1, 8}, 0.1F, 60);
+  ReduceT reduce;
+  reduce.kind = ReduceKind_Mean;
+  reduce.input = joined;
+  reduce.output = mean;
+  reduce.first_axis = 1;
+  reduce.last_axis = 2;
+  maker.step(reduce, "mean");
+
+  DequantizeT dequantize;
+  dequantize.input = mean;
+  dequantize.output = maker.output(DType_Float32, {1, 8});
+  maker.step(dequantize, "dequantize");
+
+  TransposeT transpose;
+  transpose.input = joined;
+  transpose.output = maker.output(DType_UInt8, {1, 8, 4, 4}, 0.15F, 70);
+  transpose.perm = {0, 3, 1, 2};
+  maker.step(transpose, "transpose");
+}
+
+// The float half: float32[1, 8, 8, 4] -> float32[1, 4, 4, 2].
+inline void add_float_half(ProgramMaker& maker) {
+  using namespace program;
+  const std::uint32_t x = maker.input(DType_Float32, {1, 8, 8, 4});
+  const std::uint32_t features = maker.arena(DType_Float32, {1, 8, 8, 2});
+  Conv2DF32T conv;
+  conv.input = x;
+  conv.weight = maker.constant(DType_Float32, {2, 1, 1, 4}, internal::floats(8, 0.1F));
+  conv.bias = maker.constant(DType_Float32, {2}, internal::floats(2, 0.1F));
+  conv.output = features;
+  conv.activation_min = -6.0F;
+  conv.activation_max = 6.0F;
+  maker.step(conv, "conv_f32");
+
+  const std::uint32_t gate = maker.arena(DType_Float32, {1, 8, 8, 2});
+  UnaryF32T unary;
+  unary.kind = UnaryKind_Sigmoid;
+  unary.input = features;
+  unary.output = gate;
+  maker.step(unary, "sigmoid");
+
+  BinaryT multiply;  // in place
+  multiply.kind = BinaryKind_Mul;
+  multiply.a = features;
+  multiply.b = gate;
+  multiply.output = gate;
+  maker.step(multiply, "mul");
+
+  Pool2DT pool;
+  pool.kind = PoolKind_Average;
+  pool.input = gate;
+  pool.output = maker.output(DType_Float32, {1, 4, 4, 2});
+  pool.kernel_h = 2;
+  pool.kernel_w = 2;
+  pool.stride_h = 2;
+  pool.stride_w = 2;
+  maker.step(pool, "pool_f32");
+}
+
+inline ProgramMaker all_operators_program() {
+  ProgramMaker maker;
+  add_quantized_half(maker);
+  add_float_half(maker);
+  return maker;
+}
+
+}  // namespace enn::testing
