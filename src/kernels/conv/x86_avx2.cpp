@@ -8,6 +8,10 @@ namespace {
 
 constexpr std::int64_t kNr = 16;
 
+struct PairBytes {
+  char bytes[4];
+};
+
 // int16 rows of x - input_zero_point.
 class WidenedRow {
  public:
@@ -56,17 +60,38 @@ void gather_s16(const IgemmGather& from, std::int64_t first, std::int64_t count,
   gather_rows<WidenedRow>(from, first, count, rows, row_stride, row_sums);
 }
 
-inline __m256i broadcast_pair(const std::byte* pair) {
-  std::int32_t bits;
-  std::memcpy(&bits, pair, sizeof(bits));
-  return _mm256_set1_epi32(bits);
+// acc[v] += madd(x, weights[v]), x the pair of int16 at `pair` in every lane. In assembly because
+// compilers keep more products alive than there are registers, and spill accumulators in the inner
+// loop.
+template <int kVectors>
+inline void multiply_add(__m256i* acc, const std::byte* pair, const __m256i* weights) {
+  __m256i x;
+  if constexpr (kVectors == 1) {
+    asm("vpbroadcastd %[pair], %[x]\n\t"
+        "vpmaddwd %[w0], %[x], %[x]\n\t"
+        "vpaddd %[x], %[acc0], %[acc0]"
+        : [acc0] "+x"(acc[0]), [x] "=&x"(x)
+        : [pair] "m"(*reinterpret_cast<const PairBytes*>(pair)), [w0] "x"(weights[0]));
+  } else {
+    __m256i product;
+    asm("vpbroadcastd %[pair], %[x]\n\t"
+        "vpmaddwd %[w0], %[x], %[product]\n\t"
+        "vpmaddwd %[w1], %[x], %[x]\n\t"
+        "vpaddd %[product], %[acc0], %[acc0]\n\t"
+        "vpaddd %[x], %[acc1], %[acc1]"
+        : [acc0] "+x"(acc[0]), [acc1] "+x"(acc[1]), [x] "=&x"(x), [product] "=&x"(product)
+        : [pair] "m"(*reinterpret_cast<const PairBytes*>(pair)), [w0] "x"(weights[0]),
+          [w1] "x"(weights[1]));
+  }
 }
 
 // kVectors: vectors of 8 columns that hold any of the tile's columns.
 template <int kRows, int kVectors>
 void tile_s16(const IgemmTile& tile) {
   __m256i acc[static_cast<unsigned>(kRows)][static_cast<unsigned>(kVectors)];
+#pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
       acc[i][v] =
           tile.first
@@ -76,22 +101,22 @@ void tile_s16(const IgemmTile& tile) {
   }
   const std::byte* b = tile.b;
   const std::byte* a[static_cast<unsigned>(kRows)];
+#pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) a[i] = tile.a + i * tile.a_stride;
   for (std::int64_t d = 0; d < tile.depth; ++d) {
     __m256i weights[static_cast<unsigned>(kVectors)];
+#pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
       weights[v] = _mm256_load_si256(reinterpret_cast<const __m256i*>(b + v * 32));
     }
     b += kNr * 4;
-    for (int i = 0; i < kRows; ++i) {
-      const __m256i x = broadcast_pair(a[i] + d * 4);
-      for (int v = 0; v < kVectors; ++v) {
-        acc[i][v] = _mm256_add_epi32(acc[i][v], _mm256_madd_epi16(x, weights[v]));
-      }
-    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) multiply_add<kVectors>(acc[i], a[i] + d * 4, weights);
   }
   if (!tile.last) {
+#pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) {
         _mm256_store_si256(reinterpret_cast<__m256i*>(tile.partial + i * kNr + v * 8), acc[i][v]);
       }
@@ -101,8 +126,10 @@ void tile_s16(const IgemmTile& tile) {
   const __m256 low = _mm256_set1_ps(tile.low);
   const __m256 high = _mm256_set1_ps(tile.high);
   const __m256i zero_point = _mm256_set1_epi32(tile.zero_point);
+#pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i) {
     __m256i q[2];
+#pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
       const __m256 scaled =
           _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[i][v]), _mm256_loadu_ps(tile.multiplier + v * 8),
@@ -163,6 +190,7 @@ inline void depthwise_pixels(const DepthwiseRow& row, std::int64_t group, std::i
   };
   __m256i acc[static_cast<unsigned>(kPixels)][2];
   const std::uint8_t* const* table[static_cast<unsigned>(kPixels)];
+#pragma GCC unroll 8
   for (int i = 0; i < kPixels; ++i) {
     acc[i][0] = _mm256_loadu_si256(init);
     acc[i][1] = _mm256_loadu_si256(init + 1);
@@ -173,6 +201,7 @@ inline void depthwise_pixels(const DepthwiseRow& row, std::int64_t group, std::i
     const __m256i w1 = _mm256_loadu_si256(weights + pair * 2 + 1);
     // A last single tap is paired with itself; its partner's weights are zero.
     const std::int64_t second = pair * 2 + 1 < taps ? pair * 2 + 1 : pair * 2;
+#pragma GCC unroll 8
     for (int i = 0; i < kPixels; ++i) {
       const TapPair x = interleave(load(table[i][pair * 2]), load(table[i][second]));
       acc[i][0] = _mm256_add_epi32(acc[i][0], _mm256_madd_epi16(x.low, w0));
@@ -182,8 +211,10 @@ inline void depthwise_pixels(const DepthwiseRow& row, std::int64_t group, std::i
   const __m256 low = _mm256_set1_ps(row.low);
   const __m256 high = _mm256_set1_ps(row.high);
   const __m256i zero_point = _mm256_set1_epi32(row.zero_point);
+#pragma GCC unroll 8
   for (int i = 0; i < kPixels; ++i) {
     __m256i q[2];
+#pragma GCC unroll 2
     for (int v = 0; v < 2; ++v) {
       const __m256 scaled = _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[i][v]),
                                             _mm256_loadu_ps(row.multiplier + group * 16 + v * 8),

@@ -1,5 +1,6 @@
 // The unary functions of the engine on one float, as ATen's CPU kernels define them. The compiler
-// builds its 256-entry tables from the same functions, so this file depends on <cmath> alone.
+// builds its 256-entry tables from the same functions, so this file depends on <cmath> alone. alpha
+// and beta are parameters of the operator; functions without parameters ignore them.
 #pragma once
 
 #include <cmath>
@@ -7,23 +8,101 @@
 namespace enn {
 
 // NaN stays NaN in all of them.
-[[nodiscard]] inline float relu_f32(float x) { return x < 0.0F ? 0.0F : x; }
-
-[[nodiscard]] inline float clamp_f32(float x, float minimum, float maximum) {
-  const float raised = x < minimum ? minimum : x;
-  return raised > maximum ? maximum : raised;
+[[nodiscard]] inline float relu_f32(float x, float /*alpha*/, float /*beta*/) {
+  return x < 0.0F ? 0.0F : x;
 }
 
-[[nodiscard]] inline float sigmoid_f32(float x) { return 1.0F / (1.0F + std::exp(-x)); }
+// alpha: minimum, beta: maximum.
+[[nodiscard]] inline float clamp_f32(float x, float alpha, float beta) {
+  const float raised = x < alpha ? alpha : x;
+  return raised > beta ? beta : raised;
+}
 
-[[nodiscard]] inline float tanh_f32(float x) { return std::tanh(x); }
+[[nodiscard]] inline float sigmoid_f32(float x, float /*alpha*/, float /*beta*/) {
+  return 1.0F / (1.0F + std::exp(-x));
+}
 
-[[nodiscard]] inline float hardswish_f32(float x) {
+[[nodiscard]] inline float tanh_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::tanh(x);
+}
+
+[[nodiscard]] inline float hardswish_f32(float x, float /*alpha*/, float /*beta*/) {
   return x * clamp_f32(x + 3.0F, 0.0F, 6.0F) / 6.0F;
 }
 
-[[nodiscard]] inline float hardsigmoid_f32(float x) {
+[[nodiscard]] inline float hardsigmoid_f32(float x, float /*alpha*/, float /*beta*/) {
   return clamp_f32(x + 3.0F, 0.0F, 6.0F) / 6.0F;
+}
+
+// alpha: the slope below 0.
+[[nodiscard]] inline float leaky_relu_f32(float x, float alpha, float /*beta*/) {
+  return x > 0.0F ? x : x * alpha;
+}
+
+// alpha: the negated limit towards minus infinity.
+[[nodiscard]] inline float elu_f32(float x, float alpha, float /*beta*/) {
+  return x <= 0.0F ? std::expm1(x) * alpha : x;
+}
+
+// x * Phi(x), Phi the normal distribution's.
+[[nodiscard]] inline float gelu_f32(float x, float /*alpha*/, float /*beta*/) {
+  constexpr float kSqrtHalf = 0.70710678118654752F;
+  return x * 0.5F * (1.0F + std::erf(x * kSqrtHalf));
+}
+
+// Hendrycks and Gimpel's approximation, torch's approximate="tanh".
+[[nodiscard]] inline float gelu_tanh_f32(float x, float /*alpha*/, float /*beta*/) {
+  constexpr float kSqrtTwoOverPi = 0.79788456080286536F;
+  const float inner = kSqrtTwoOverPi * (x + 0.044715F * x * x * x);
+  return 0.5F * x * (1.0F + std::tanh(inner));
+}
+
+[[nodiscard]] inline float silu_f32(float x, float /*alpha*/, float /*beta*/) {
+  return x / (1.0F + std::exp(-x));
+}
+
+[[nodiscard]] inline float mish_f32(float x, float /*alpha*/, float /*beta*/) {
+  return x * std::tanh(std::log1p(std::exp(x)));
+}
+
+// alpha: beta of torch's softplus; beta: its threshold.
+[[nodiscard]] inline float softplus_f32(float x, float alpha, float beta) {
+  return x * alpha > beta ? x : std::log1p(std::exp(x * alpha)) / alpha;
+}
+
+[[nodiscard]] inline float abs_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::fabs(x);
+}
+
+[[nodiscard]] inline float neg_f32(float x, float /*alpha*/, float /*beta*/) { return -x; }
+
+[[nodiscard]] inline float ceil_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::ceil(x);
+}
+
+[[nodiscard]] inline float floor_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::floor(x);
+}
+
+[[nodiscard]] inline float sqrt_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::sqrt(x);
+}
+
+[[nodiscard]] inline float rsqrt_f32(float x, float /*alpha*/, float /*beta*/) {
+  return 1.0F / std::sqrt(x);
+}
+
+[[nodiscard]] inline float exp_f32(float x, float /*alpha*/, float /*beta*/) { return std::exp(x); }
+
+[[nodiscard]] inline float log_f32(float x, float /*alpha*/, float /*beta*/) { return std::log(x); }
+
+[[nodiscard]] inline float sin_f32(float x, float /*alpha*/, float /*beta*/) { return std::sin(x); }
+
+[[nodiscard]] inline float cos_f32(float x, float /*alpha*/, float /*beta*/) { return std::cos(x); }
+
+// alpha: the exponent.
+[[nodiscard]] inline float pow_scalar_f32(float x, float alpha, float /*beta*/) {
+  return std::pow(x, alpha);
 }
 
 }  // namespace enn

@@ -5,10 +5,13 @@
 
 namespace enn {
 
-enum class UnaryOp : std::uint8_t { Relu, Clamp, Sigmoid, Tanh, Hardswish, Hardsigmoid };
+enum class UnaryOp : std::uint8_t {
+#define ENN_UNARY(name, function) name,
+#include "kernels/unary_f32/functions.def"
+#undef ENN_UNARY
+};
 
-// minimum and maximum are Clamp's.
-void unary_f32(UnaryOp op, float minimum, float maximum, const float* in, float* out,
+void unary_f32(UnaryOp op, float alpha, float beta, const float* in, float* out,
                std::int64_t n) noexcept;
 
 }  // namespace enn
