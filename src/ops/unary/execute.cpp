@@ -1,4 +1,5 @@
 #include <array>
+#include <cmath>
 #include <cstring>
 
 #include "kernels/lut/lut.hpp"
@@ -17,18 +18,11 @@ Status check_same_shape(std::string_view name, const TensorInfo& input, const Te
 
 Result<UnaryOp> unary_op(program::UnaryKind kind) {
   switch (kind) {
-    case program::UnaryKind_Relu:
-      return UnaryOp::Relu;
-    case program::UnaryKind_Clamp:
-      return UnaryOp::Clamp;
-    case program::UnaryKind_Sigmoid:
-      return UnaryOp::Sigmoid;
-    case program::UnaryKind_Tanh:
-      return UnaryOp::Tanh;
-    case program::UnaryKind_Hardswish:
-      return UnaryOp::Hardswish;
-    case program::UnaryKind_Hardsigmoid:
-      return UnaryOp::Hardsigmoid;
+#define ENN_UNARY(Name, function) \
+  case program::UnaryKind_##Name: \
+    return UnaryOp::Name;
+#include "kernels/unary_f32/functions.def"
+#undef ENN_UNARY
   }
   return error(Code::InvalidProgram, "UnaryF32 has an unknown kind");
 }
@@ -65,17 +59,18 @@ Result<OperatorPtr> bind_unary_f32(const program::UnaryF32& op, Binder& binder) 
   ENN_TRY(check_dtype("UnaryF32 output", *output, {program::DType_Float32}));
   ENN_TRY(check_same_shape("UnaryF32", *input, *output));
   ENN_ASSIGN(const UnaryOp function, unary_op(op.kind()));
-  if (function == UnaryOp::Clamp) ENN_TRY(check_range("UnaryF32 clamp", op.alpha(), op.beta()));
-  const float minimum = op.alpha();
-  const float maximum = op.beta();
-  return make_operator(
-      "unary_f32", [function, minimum, maximum, input, output](const Frame& frame) {
-        const auto* in = reinterpret_cast<const float*>(frame.read(*input));
-        auto* out = reinterpret_cast<float*>(frame.write(*output));
-        split(*frame.parallel, input->numel, 4, [&](std::int64_t begin, std::int64_t end) {
-          unary_f32(function, minimum, maximum, in + begin, out + begin, end - begin);
-        });
-      });
+  // Clamp's bounds may be infinite; NaN has no meaning for any function.
+  if (std::isnan(op.alpha()) || std::isnan(op.beta())) {
+    return error(Code::InvalidProgram, "UnaryF32 has a parameter that is not a number");
+  }
+  return make_operator("unary_f32", [function, alpha = op.alpha(), beta = op.beta(), input,
+                                     output](const Frame& frame) {
+    const auto* in = reinterpret_cast<const float*>(frame.read(*input));
+    auto* out = reinterpret_cast<float*>(frame.write(*output));
+    split(*frame.parallel, input->numel, 4, [&](std::int64_t begin, std::int64_t end) {
+      unary_f32(function, alpha, beta, in + begin, out + begin, end - begin);
+    });
+  });
 }
 
 }  // namespace enn

@@ -1,4 +1,5 @@
-// Functions of one operand. Attributes: min and max of Clamp (either may be absent).
+// Functions of one operand. Attributes: min and max of Clamp (either may be absent); alpha and beta
+// of those functions of kernels/unary_f32/functions.hpp that have parameters.
 #include <array>
 #include <cstdint>
 #include <limits>
@@ -13,40 +14,32 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// One row per unary operator: its scalar function and its kernel in the program.
 struct Unary {
-  float (*function)(float x, const Node& node);
-  program::UnaryKind kind;
+  float (*function)(float x, float alpha, float beta) = nullptr;
+  program::UnaryKind kind{};
+  float alpha = 0.0F;
+  float beta = 0.0F;
 };
 
-float lower_bound(const Node& node) {
-  return static_cast<float>(node.attrs.number("min", -kInfinity));
-}
-float upper_bound(const Node& node) {
-  return static_cast<float>(node.attrs.number("max", kInfinity));
-}
-
-std::optional<Unary> unary_row(Op op) {
-  switch (op) {
-    case Op::Relu:
-      return Unary{[](float x, const Node&) { return relu_f32(x); }, program::UnaryKind_Relu};
-    case Op::Clamp:
-      return Unary{
-          [](float x, const Node& n) { return clamp_f32(x, lower_bound(n), upper_bound(n)); },
-          program::UnaryKind_Clamp};
-    case Op::Sigmoid:
-      return Unary{[](float x, const Node&) { return sigmoid_f32(x); }, program::UnaryKind_Sigmoid};
-    case Op::Tanh:
-      return Unary{[](float x, const Node&) { return tanh_f32(x); }, program::UnaryKind_Tanh};
-    case Op::Hardswish:
-      return Unary{[](float x, const Node&) { return hardswish_f32(x); },
-                   program::UnaryKind_Hardswish};
-    case Op::Hardsigmoid:
-      return Unary{[](float x, const Node&) { return hardsigmoid_f32(x); },
-                   program::UnaryKind_Hardsigmoid};
+std::optional<Unary> unary_of(const Node& node) {
+  Unary out;
+  switch (node.op) {
+#define ENN_UNARY(Name, scalar_function)  \
+  case Op::Name:                          \
+    out.function = &scalar_function;      \
+    out.kind = program::UnaryKind_##Name; \
+    break;
+#include "kernels/unary_f32/functions.def"
+#undef ENN_UNARY
     default:
       return std::nullopt;
   }
+  const bool clamps = node.op == Op::Clamp;
+  out.alpha = static_cast<float>(clamps ? node.attrs.number("min", -kInfinity)
+                                        : node.attrs.number("alpha"));
+  out.beta =
+      static_cast<float>(clamps ? node.attrs.number("max", kInfinity) : node.attrs.number("beta"));
+  return out;
 }
 
 Result<NodeId> import_clamp_between(Graph& graph, const Call& call, Op op, const char* minimum_name,
@@ -73,6 +66,53 @@ Result<NodeId> import_unary(Graph& graph, const Call& call, Op op) {
   return NodeId{add_call(graph, call, op, {input})};
 }
 
+namespace {
+
+// A function with one parameter, which becomes the attribute alpha.
+Result<NodeId> import_with_alpha(Graph& graph, const Call& call, Op op, const char* name,
+                                 std::optional<double> otherwise) {
+  const Arguments args(call);
+  ENN_ASSIGN(const ValueId input, args.tensor("self"));
+  ENN_ASSIGN(const double alpha, args.number(name, otherwise));
+  Attributes attrs;
+  attrs.set("alpha", alpha);
+  return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
+}
+
+}  // namespace
+
+Result<NodeId> import_leaky_relu(Graph& graph, const Call& call, Op op) {
+  return import_with_alpha(graph, call, op, "negative_slope", 0.01);
+}
+
+Result<NodeId> import_pow_scalar(Graph& graph, const Call& call, Op op) {
+  return import_with_alpha(graph, call, op, "exponent", {});
+}
+
+Result<NodeId> import_elu(Graph& graph, const Call& call, Op op) {
+  ENN_ASSIGN(const NodeId id, import_with_alpha(graph, call, op, "alpha", 1.0));
+  for (const char* name : {"scale", "input_scale"}) {
+    ENN_ASSIGN(const double factor, Arguments(call).number(name, 1.0));
+    if (factor != 1.0) graph.node(id).attrs.set("unsupported", str(name, " other than 1"));
+  }
+  return NodeId{id};
+}
+
+Result<NodeId> import_softplus(Graph& graph, const Call& call, Op op) {
+  ENN_ASSIGN(const NodeId id, import_with_alpha(graph, call, op, "beta", 1.0));
+  ENN_ASSIGN(const double threshold, Arguments(call).number("threshold", 20.0));
+  graph.node(id).attrs.set("beta", threshold);
+  return NodeId{id};
+}
+
+// Gelu by its definition, or by the tanh approximation, which is an operator of its own.
+Result<NodeId> import_gelu(Graph& graph, const Call& call, Op op) {
+  const Arguments args(call);
+  ENN_ASSIGN(const ValueId input, args.tensor("self"));
+  ENN_ASSIGN(const std::string approximate, args.text("approximate", "none"));
+  return NodeId{add_call(graph, call, approximate == "tanh" ? Op::GeluTanh : op, {input})};
+}
+
 Result<NodeId> import_relu6(Graph& graph, const Call& call, Op op) {
   return import_clamp_between(graph, call, op, "", "", 0.0, 6.0);
 }
@@ -92,6 +132,7 @@ Result<std::vector<TensorType>> infer_unary(const Graph& graph, const Node& node
 
 std::optional<std::string> support_unary(const Graph& graph, const Node& node) {
   if (numel(graph.value(node.outputs[0]).type.shape) == 0) return "its result is empty";
+  if (node.attrs.has("unsupported")) return str(node.attrs.text("unsupported"), " is not taken");
   return dtype_reason(graph, node, std::array{DType::Float32});
 }
 
@@ -115,18 +156,18 @@ Traits traits_unary(const Graph&, const Node&) {
 }
 
 Status lower_unary(const Graph& graph, const Node& node, ProgramBuilder& builder) {
-  const auto row = unary_row(node.op);
-  if (!row) return error(Code::Internal, "node '", node.name, "' is not unary");
-  const Value& output = graph.value(node.outputs[0]);
-  if (output.quant) {
-    return lower_table(graph, node, builder, [&](float x) { return row->function(x, node); });
+  const auto unary = unary_of(node);
+  if (!unary) return error(Code::Internal, "node '", node.name, "' is not unary");
+  if (graph.value(node.outputs[0]).quant) {
+    return lower_table(graph, node, builder,
+                       [&](float x) { return unary->function(x, unary->alpha, unary->beta); });
   }
   program::UnaryF32T op;
-  op.kind = row->kind;
+  op.kind = unary->kind;
   op.input = builder.read(node.inputs[0]);
   op.output = builder.write(node.outputs[0]);
-  op.alpha = lower_bound(node);
-  op.beta = upper_bound(node);
+  op.alpha = unary->alpha;
+  op.beta = unary->beta;
   builder.emit(node, std::move(op));
   return {};
 }
