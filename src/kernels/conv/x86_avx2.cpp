@@ -19,7 +19,8 @@ class WidenedRow {
       : end_(from.input_end),
         zero_point_(_mm256_set1_epi16(static_cast<std::int16_t>(from.input_zero_point))),
         out_(reinterpret_cast<std::int16_t*>(begin)),
-        odd_((from.geometry.depth() & 1) != 0) {}
+        odd_((from.geometry.kernel_h * from.geometry.kernel_w *
+              (from.geometry.in_c / from.geometry.groups) & 1) != 0) {}
 
   // Writes whole vectors: what lies behind the n elements is overwritten by what follows.
   void copy(const std::uint8_t* from, std::int64_t n) {
