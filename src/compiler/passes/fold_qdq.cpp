@@ -136,7 +136,39 @@ class QdqFolder {
                                           [](std::int32_t z) { return z == 0; });
   }
 
+  // Moving and dequantizing commute: the node moves bytes, and what was its float result is
+  // dequantized behind it.
+  [[nodiscard]] bool move_before_dequantize(NodeId id) {
+    const Node node = graph_.node(id);
+    if (node.inputs.size() != 1) return false;
+    const ValueId source = quantized_source(node.inputs[0]);
+    if (source == kNone || !graph_.value(source).quant->per_tensor()) return false;
+    const DType dtype = graph_.value(source).type.dtype;
+    std::vector<TensorType> types;
+    for (const ValueId output : node.outputs)
+      types.push_back({dtype, graph_.value(output).type.shape});
+    Attributes attrs = node.attrs;
+    attrs.erase("dtype");  // of an identity: the result has the operand's now
+    const NodeId moved =
+        graph_.insert_node(id, node.op, node.name + ".moved", {source}, types, std::move(attrs));
+    graph_.node(moved).name = node.name;
+    graph_.node(moved).target = node.target;
+    graph_.node(moved).source = node.source;
+    const QuantParams params = *graph_.value(source).quant;
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      const ValueId quantized = graph_.node(moved).outputs[i];
+      graph_.value(quantized).quant = params;
+      const NodeId dequantize = graph_.insert_node(
+          id, Op::Dequantize, str(node.name, ".dequantized.", i), {quantized},
+          {graph_.value(node.outputs[i]).type}, qdq_attributes(params, DType::Float32));
+      graph_.replace_uses(node.outputs[i], graph_.node(dequantize).outputs[0]);
+    }
+    graph_.erase_node(id);
+    return true;
+  }
+
   void fold_operator(NodeId id, QuantizedForm form) {
+    if (form == QuantizedForm::Moves && move_before_dequantize(id)) return;
     const ValueId real = graph_.node(id).outputs[0];
     const std::vector<NodeId> users = graph_.users(real);
     if (users.size() != 1 || graph_.is_output(real)) return;
@@ -149,15 +181,7 @@ class QdqFolder {
     std::vector<ValueId> operands = quantized_operands(graph_.node(id), type.dtype);
     if (operands.empty()) return;
     if (form == QuantizedForm::Moves) {
-      if (operands.size() > 1) {
-        for (ValueId& operand : operands) operand = requantized(id, operand, params);
-      } else if (*graph_.value(operands[0]).quant != params) {
-        // The result moves with the operand's quantization and is changed behind.
-        graph_.node(id).inputs = operands;
-        graph_.value(real).type.dtype = type.dtype;
-        graph_.value(real).quant = *graph_.value(operands[0]).quant;
-        return;
-      }
+      for (ValueId& operand : operands) operand = requantized(id, operand, params);
     }
     graph_.node(id).inputs = std::move(operands);
     graph_.node(id).outputs = {result};
@@ -166,18 +190,23 @@ class QdqFolder {
     graph_.value(real).producer = quantize;  // the float value is gone with the quantize node
   }
 
-  [[nodiscard]] ValueId requantized(NodeId before, ValueId id, const QuantParams& params) {
-    if (*graph_.value(id).quant == params) return id;
-    const TensorType type = graph_.value(id).type;
+  // Attributes of a per-tensor Quantize or Dequantize node with results of `dtype`.
+  static Attributes qdq_attributes(const QuantParams& params, DType dtype) {
     Attributes attrs;
     attrs.set("scale", static_cast<double>(params.scale()));
     attrs.set("zero_point", std::int64_t{params.zero_point()});
     attrs.set("quant_min", std::int64_t{params.quant_min});
     attrs.set("quant_max", std::int64_t{params.quant_max});
-    attrs.set("dtype", std::string(to_string(type.dtype)));
+    attrs.set("dtype", std::string(to_string(dtype)));
+    return attrs;
+  }
+
+  [[nodiscard]] ValueId requantized(NodeId before, ValueId id, const QuantParams& params) {
+    if (*graph_.value(id).quant == params) return id;
+    const TensorType type = graph_.value(id).type;
     const std::string name = str(graph_.value(id).name, ".requantized", graph_.value_count());
-    const NodeId node =
-        graph_.insert_node(before, Op::Quantize, name, {id}, {type}, std::move(attrs));
+    const NodeId node = graph_.insert_node(before, Op::Quantize, name, {id}, {type},
+                                           qdq_attributes(params, type.dtype));
     const ValueId result = graph_.node(node).outputs[0];
     graph_.value(result).quant = params;
     return result;
