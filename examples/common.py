@@ -102,7 +102,9 @@ class Pte:
     def __init__(self, program: bytes | Path) -> None:
         from executorch.runtime import Runtime
 
-        self._method = Runtime.get().load_program(program).load_method("forward")
+        self._bytes = program  # the runtime reads them in place
+        self._program = Runtime.get().load_program(program)
+        self._method = self._program.load_method("forward")
 
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
         """The first output, as a copy."""

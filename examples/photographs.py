@@ -62,7 +62,7 @@ def crop(image: Image.Image, side: float, x: float, y: float, mirrored: bool) ->
     if mirrored:
         cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     pixels = torch.from_numpy(np.array(cut)).permute(2, 0, 1).to(torch.float32)
-    return ((pixels - 127) / 128).unsqueeze(0)
+    return ((pixels - 127) / 128).unsqueeze(0).contiguous()
 
 
 def calibration_samples(per_photograph: int = 6, seed: int = 0) -> Iterator[torch.Tensor]:
