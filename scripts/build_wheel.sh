@@ -21,8 +21,24 @@ if [[ -f $stamp && $(<"$stamp") == "$sources" ]] &&
   exit 0
 fi
 echo "[build] building openenn (the first build compiles everything: a few minutes on two cores)"
-PATH="$PWD/.venv/bin:$PATH" CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)} \
-  "$python" -m pip install --disable-pip-version-check --no-input --no-build-isolation --no-deps \
-  --force-reinstall -q --config-settings=build-dir=build/python .
+# pip -v passes Ninja's "[12/345] …" through: shown as one line that counts up.
+progress() {
+  awk -v tty="$([[ -t 1 ]] && echo 1)" '
+    match($0, /\[[0-9]+\/[0-9]+\]/) {
+      split(substr($0, RSTART + 1, RLENGTH - 2), n, "/")
+      if (tty) printf "\r[build] %d of %d", n[1], n[2]
+      else if (n[1] % 20 == 0 || n[1] == n[2]) printf "[build] %d of %d\n", n[1], n[2]
+      fflush()
+    }
+    END { if (tty) print "" }'
+}
+log=build/python/build.log
+if ! PATH="$PWD/.venv/bin:$PATH" CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)} \
+  "$python" -m pip install -v --disable-pip-version-check --no-input --no-build-isolation --no-deps \
+  --force-reinstall --config-settings=build-dir=build/python . 2>&1 | tee "$log" | progress; then
+  tail -n 60 "$log" >&2
+  echo "[build] failed; the whole log is $log" >&2
+  exit 1
+fi
 printf '%s\n' "$sources" >"$stamp"
 echo "[build] installed openenn into .venv"
