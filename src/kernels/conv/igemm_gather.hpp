@@ -48,8 +48,8 @@ inline void gather_rows(const IgemmGather& from, std::int64_t first, std::int64_
         }
       }
     }
-    const std::int32_t sum = row.finish();
-    if (row_sums != nullptr) row_sums[i] = sum;
+    row.finish();
+    if (row_sums != nullptr) row_sums[i] = row.sum();
     if (++q == g.out_w) {
       q = 0;
       if (++p == g.out_h) {

@@ -6,9 +6,18 @@
 #include <vector>
 
 #include "kernels/conv/conv.hpp"
+#include "kernels/conv/conv_tables.hpp"
 #include "kernels/test_util.hpp"
 
 namespace enn {
+
+#if defined(ENN_TEST_EMULATED)
+extern const IgemmKernel igemm_u8_s8_u8_12x32c4_avx512vnni_emulated;
+extern const IgemmKernel igemm_u8_s8_u8_6x16c4_avxvnni_emulated;
+extern const DepthwiseKernel depthwise_u8_s8_u8_2x16_avx512vnni_emulated;
+extern const DepthwiseKernel depthwise_u8_s8_u8_2x16_avxvnni_emulated;
+#endif
+
 namespace {
 
 using testing::Guarded;
@@ -229,11 +238,9 @@ std::vector<Case> cases() {
   return all;
 }
 
-class ConvRow : public ::testing::TestWithParam<std::size_t> {};
-
-TEST_P(ConvRow, EqualsReference) {
-  const ConvKernel& kernel = conv_kernels()[GetParam()];
-  if (!testing::cpu_has(kernel.needs)) GTEST_SKIP() << testing::lacks(kernel.name);
+// Compares a kernel with the reference over all cases that it takes.
+template <typename Make>
+void expect_equals_reference(const Make& make) {
   SerialParallel serial;
   const auto two = make_thread_pool(2);
   const auto three = make_thread_pool(3);
@@ -241,7 +248,7 @@ TEST_P(ConvRow, EqualsReference) {
   int taken = 0;
   for (const Case& test : cases()) {
     const Operands operands(test, ++stream);
-    const auto conv = kernel.make(operands.problem, 3);
+    const std::unique_ptr<Conv> conv = make(operands.problem, 3);
     if (conv == nullptr) continue;
     ++taken;
     const auto reference = conv_kernels().back().make(operands.problem, 1);
@@ -252,6 +259,36 @@ TEST_P(ConvRow, EqualsReference) {
   }
   EXPECT_GT(taken, 50);
 }
+
+class ConvRow : public ::testing::TestWithParam<std::size_t> {};
+
+TEST_P(ConvRow, EqualsReference) {
+  const ConvKernel& kernel = conv_kernels()[GetParam()];
+  if (!testing::cpu_has(kernel.needs)) GTEST_SKIP() << testing::lacks(kernel.name);
+  expect_equals_reference(kernel.make);
+}
+
+#if defined(ENN_TEST_EMULATED)
+
+TEST(ConvEmulated, IgemmEqualsReference) {
+  for (const IgemmKernel* kernel :
+       {&igemm_u8_s8_u8_12x32c4_avx512vnni_emulated, &igemm_u8_s8_u8_6x16c4_avxvnni_emulated}) {
+    expect_equals_reference([&](const ConvProblem& problem, int max_threads) {
+      return make_igemm_conv("emulated", *kernel, problem, max_threads);
+    });
+  }
+}
+
+TEST(ConvEmulated, DepthwiseEqualsReference) {
+  for (const DepthwiseKernel* kernel :
+       {&depthwise_u8_s8_u8_2x16_avx512vnni_emulated, &depthwise_u8_s8_u8_2x16_avxvnni_emulated}) {
+    expect_equals_reference([&](const ConvProblem& problem, int max_threads) {
+      return make_depthwise_conv("emulated", *kernel, problem, max_threads);
+    });
+  }
+}
+
+#endif
 
 TEST(ConvReference, EqualsNaiveSums) {
   SerialParallel serial;

@@ -2,6 +2,7 @@
 
 #include "kernels/conv/conv_tables.hpp"
 #include "kernels/conv/igemm_gather.hpp"
+#include "kernels/conv/x86_depthwise.hpp"
 
 namespace enn {
 namespace {
@@ -20,7 +21,8 @@ class WidenedRow {
         zero_point_(_mm256_set1_epi16(static_cast<std::int16_t>(from.input_zero_point))),
         out_(reinterpret_cast<std::int16_t*>(begin)),
         odd_((from.geometry.kernel_h * from.geometry.kernel_w *
-              (from.geometry.in_c / from.geometry.groups) & 1) != 0) {}
+                  (from.geometry.in_c / from.geometry.groups) &
+              1) != 0) {}
 
   // Writes whole vectors: what lies behind the n elements is overwritten by what follows.
   void copy(const std::uint8_t* from, std::int64_t n) {
@@ -39,10 +41,12 @@ class WidenedRow {
     out_ += n;
   }
 
-  std::int32_t finish() {
+  void finish() {
     if (odd_) *out_ = 0;
-    return 0;
   }
+
+  // Only rows of U8S8 have a use for it.
+  [[nodiscard]] std::int32_t sum() const { return 0; }
 
  private:
   void store(std::int64_t i, __m128i bytes) {
@@ -164,93 +168,16 @@ void tile_s16_6x16c2(const IgemmTile& tile) noexcept {
   tile.columns > 8 ? tile_s16_rows<2>(tile) : tile_s16_rows<1>(tile);
 }
 
-// Two taps of 16 channels, interleaved and widened: channels 0-7 and 8-15.
-struct TapPair {
-  __m256i low;
-  __m256i high;
+struct MultiplyAdd {
+  static __m256i dot(__m256i acc, __m256i x, __m256i w) {
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(x, w));
+  }
 };
-
-inline TapPair interleave(__m128i first, __m128i second) {
-  return {_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(first, second)),
-          _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(first, second))};
-}
-
-// One group of 16 channels along the row, kPixels output pixels at a time. kTaps: number of taps
-// when known when compiling, else 0. kPartial: the tensor has fewer than 16 channels.
-template <int kTaps, int kPixels, bool kPartial>
-inline void depthwise_pixels(const DepthwiseRow& row, std::int64_t group, std::int64_t channel,
-                             std::int64_t pixel) {
-  const std::int64_t taps = kTaps > 0 ? kTaps : row.tap_count;
-  const std::int64_t pairs = (taps + 1) / 2;
-  const std::int64_t count = kPartial ? row.channels : 16;
-  const auto* weights = reinterpret_cast<const __m256i*>(row.weights + group * pairs * 32);
-  const auto* init = reinterpret_cast<const __m256i*>(row.init + group * 16);
-  const auto load = [&](const std::uint8_t* tap) {
-    return kPartial ? load_partial(tap, count)
-                    : _mm_loadu_si128(reinterpret_cast<const __m128i*>(tap + channel));
-  };
-  __m256i acc[static_cast<unsigned>(kPixels)][2];
-  const std::uint8_t* const* table[static_cast<unsigned>(kPixels)];
-#pragma GCC unroll 8
-  for (int i = 0; i < kPixels; ++i) {
-    acc[i][0] = _mm256_loadu_si256(init);
-    acc[i][1] = _mm256_loadu_si256(init + 1);
-    table[i] = row.taps + (pixel + i) * row.tap_step;
-  }
-  for (std::int64_t pair = 0; pair < pairs; ++pair) {
-    const __m256i w0 = _mm256_loadu_si256(weights + pair * 2);
-    const __m256i w1 = _mm256_loadu_si256(weights + pair * 2 + 1);
-    // A last single tap is paired with itself; its partner's weights are zero.
-    const std::int64_t second = pair * 2 + 1 < taps ? pair * 2 + 1 : pair * 2;
-#pragma GCC unroll 8
-    for (int i = 0; i < kPixels; ++i) {
-      const TapPair x = interleave(load(table[i][pair * 2]), load(table[i][second]));
-      acc[i][0] = _mm256_add_epi32(acc[i][0], _mm256_madd_epi16(x.low, w0));
-      acc[i][1] = _mm256_add_epi32(acc[i][1], _mm256_madd_epi16(x.high, w1));
-    }
-  }
-  const __m256 low = _mm256_set1_ps(row.low);
-  const __m256 high = _mm256_set1_ps(row.high);
-  const __m256i zero_point = _mm256_set1_epi32(row.zero_point);
-#pragma GCC unroll 8
-  for (int i = 0; i < kPixels; ++i) {
-    __m256i q[2];
-#pragma GCC unroll 2
-    for (int v = 0; v < 2; ++v) {
-      const __m256 scaled = _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[i][v]),
-                                            _mm256_loadu_ps(row.multiplier + group * 16 + v * 8),
-                                            _mm256_loadu_ps(row.bias + group * 16 + v * 8));
-      q[v] = round_and_clamp8(scaled, low, high, zero_point);
-    }
-    store_partial(row.out + (pixel + i) * row.channels + channel, pack_u8(q[0], q[1]), count);
-  }
-}
-
-template <int kTaps, bool kPartial>
-void depthwise_groups(const DepthwiseRow& row) {
-  const std::int64_t groups = (row.channels + 15) / 16;
-  for (std::int64_t group = 0; group < groups; ++group) {
-    const std::int64_t last = row.channels - 16;
-    const std::int64_t channel = kPartial ? 0 : (group * 16 < last ? group * 16 : last);
-    std::int64_t pixel = 0;
-    for (; pixel + 2 <= row.pixels; pixel += 2) {
-      depthwise_pixels<kTaps, 2, kPartial>(row, group, channel, pixel);
-    }
-    if (pixel < row.pixels) depthwise_pixels<kTaps, 1, kPartial>(row, group, channel, pixel);
-  }
-}
-
-void depthwise_row(const DepthwiseRow& row) noexcept {
-  if (row.channels < 16) return depthwise_groups<0, true>(row);
-  if (row.tap_count == 9) return depthwise_groups<9, false>(row);
-  if (row.tap_count == 25) return depthwise_groups<25, false>(row);
-  depthwise_groups<0, false>(row);
-}
 
 }  // namespace
 
 const IgemmKernel igemm_u8_s8_u8_6x16c2_avx2 = {
     6, kNr, 2, IgemmOperands::S16, gather_s16, tile_s16_6x16c2};
-const DepthwiseKernel depthwise_u8_s8_u8_2x16_avx2 = {16, depthwise_row};
+const DepthwiseKernel depthwise_u8_s8_u8_2x16_avx2 = {16, depthwise_row<MultiplyAdd>};
 
 }  // namespace enn

@@ -39,18 +39,28 @@ std::int64_t PermutePlan::input_offset(std::int64_t index) const noexcept {
 
 PermutePlan plan_permute(const std::vector<std::int64_t>& in_shape,
                          const std::vector<std::uint32_t>& perm) {
-  std::vector<std::int64_t> strides(in_shape.size(), 1);
-  for (std::size_t d = in_shape.size(); d-- > 1;) strides[d - 1] = strides[d] * in_shape[d];
-
-  PermutePlan plan;
+  std::vector<std::int64_t> in_strides(in_shape.size(), 1);
+  for (std::size_t d = in_shape.size(); d-- > 1;) in_strides[d - 1] = in_strides[d] * in_shape[d];
+  std::vector<std::int64_t> shape;
+  std::vector<std::int64_t> strides;
   for (const std::uint32_t d : perm) {
-    if (in_shape[d] == 1) continue;
-    auto& shape = plan.outer_shape;
-    if (!shape.empty() && plan.outer_strides.back() == in_shape[d] * strides[d]) {
-      shape.back() *= in_shape[d];
+    shape.push_back(in_shape[d]);
+    strides.push_back(in_strides[d]);
+  }
+  return plan_strided(shape, strides);
+}
+
+PermutePlan plan_strided(const std::vector<std::int64_t>& shape,
+                         const std::vector<std::int64_t>& strides) {
+  PermutePlan plan;
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    if (shape[d] == 1) continue;
+    auto& merged = plan.outer_shape;
+    if (!merged.empty() && plan.outer_strides.back() == shape[d] * strides[d]) {
+      merged.back() *= shape[d];
       plan.outer_strides.back() = strides[d];
     } else {
-      shape.push_back(in_shape[d]);
+      merged.push_back(shape[d]);
       plan.outer_strides.push_back(strides[d]);
     }
   }

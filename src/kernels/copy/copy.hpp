@@ -32,6 +32,11 @@ struct PermutePlan {
 [[nodiscard]] PermutePlan plan_permute(const std::vector<std::int64_t>& in_shape,
                                        const std::vector<std::uint32_t>& perm);
 
+// A result of `shape` whose element (i0, i1, …) is the input's at sum i_d * strides[d], in elements
+// from where the caller points; strides may be 0 or negative.
+[[nodiscard]] PermutePlan plan_strided(const std::vector<std::int64_t>& shape,
+                                       const std::vector<std::int64_t>& strides);
+
 // Copies one block of elements of `size` bytes, 1, 4 or 8. `in` and `out` may be unaligned.
 void copy_block(const Block& block, std::size_t size, const std::byte* in, std::byte* out) noexcept;
 
