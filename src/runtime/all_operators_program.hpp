@@ -165,9 +165,25 @@ inline void add_float_half(ProgramMaker& maker) {
   multiply.output = gate;
   maker.step(multiply, "mul");
 
+  const std::uint32_t padded = maker.arena(DType_Float32, {1, 10, 10, 2});
+  PadT pad;
+  pad.input = gate;
+  pad.output = padded;
+  pad.before = {0, 1, 1, 0};
+  pad.value = -1.0F;
+  maker.step(pad, "pad");
+
+  const std::uint32_t cropped = maker.arena(DType_Float32, {1, 8, 8, 2});
+  StridedT crop;  // what was padded, away again
+  crop.input = padded;
+  crop.output = cropped;
+  crop.offset = (10 + 1) * 2;
+  crop.strides = {200, 20, 2, 1};
+  maker.step(crop, "crop");
+
   Pool2DT pool;
   pool.kind = PoolKind_Average;
-  pool.input = gate;
+  pool.input = cropped;
   pool.output = maker.output(DType_Float32, {1, 4, 4, 2});
   pool.kernel_h = 2;
   pool.kernel_w = 2;
