@@ -64,7 +64,7 @@ def weights_or_none(weights: Any) -> Any:
 
 def quantize(
     model: torch.nn.Module,
-    samples: Iterable[torch.Tensor],
+    samples: Iterable[torch.Tensor | tuple[torch.Tensor, ...]],
     inputs: tuple[torch.Tensor, ...],
     quantizer: Any = None,
     is_per_channel: bool = True,
@@ -80,7 +80,7 @@ def quantize(
     prepared = prepare_pt2e(torch.export.export(model, inputs).module(), quantizer)
     with torch.no_grad():
         for sample in samples:
-            prepared(sample)
+            prepared(*(sample if isinstance(sample, tuple) else (sample,)))
     return convert_pt2e(prepared, fold_quantize=fold_quantize)
 
 
