@@ -40,7 +40,7 @@ lint:  ## format, clang-tidy, ruff, mypy, layers, names, paths, generated files,
 format:  ## rewrite C++ and Python files in the project's format
 	@scripts/setup.sh lint
 	@git ls-files '*.cpp' '*.hpp' | xargs clang-format-19 -i
-	@ruff format
+	@git ls-files '*.py' ':!examples/mobilenet_v2.py' ':!tests/data' | xargs ruff format
 	@ruff check --fix
 
 .PHONY: bench

@@ -1,4 +1,5 @@
-// Loading and running a compiled program: the C++ API that the ExecuTorch delegate, the tools and the tests use.
+// Loading and running a compiled program: the C++ API that the ExecuTorch delegate, the tools and
+// the tests use.
 #pragma once
 
 #include <cstddef>
@@ -27,10 +28,10 @@ struct LoadOptions {
 };
 
 struct StepInfo {
-  std::string name;      // of the model's node
-  std::string source;    // file:line of the eager model, or empty
-  std::string op;        // "Conv2D", …
-  std::string kernel;    // of the chosen kernel
+  std::string name;    // of the model's node
+  std::string source;  // file:line of the eager model, or empty
+  std::string op;      // "Conv2D", …
+  std::string kernel;  // of the chosen kernel
 };
 
 // A loaded program. execute() on one Program must not run at the same time on two threads.
@@ -38,8 +39,8 @@ class Program {
  public:
   virtual ~Program() = default;
 
-  // Verifies `payload` (schema/README.md) and prepares it to run. Trusts nothing in it. The bytes may lie at
-  // any address; they must outlive the Program unless owns_payload().
+  // Verifies `payload` (schema/README.md) and prepares it to run. Trusts nothing in it. The bytes
+  // may lie at any address; they must outlive the Program unless owns_payload().
   [[nodiscard]] static Result<std::unique_ptr<Program>> load(std::span<const std::byte> payload,
                                                              const LoadOptions& options = {});
 
@@ -49,13 +50,14 @@ class Program {
   [[nodiscard]] virtual const std::vector<StepInfo>& steps() const noexcept = 0;
   [[nodiscard]] virtual std::string_view isa() const noexcept = 0;
   [[nodiscard]] virtual std::size_t arena_bytes() const noexcept = 0;
-  // True when load() copied what it needs of the payload (it does so when the address is not aligned).
+  // True when load() copied what it needs of the payload (it does so when the address is not
+  // aligned).
   [[nodiscard]] virtual bool owns_payload() const noexcept = 0;
 
-  // Preconditions: one pointer per input and output, each to at least the bytes of its type; outputs do not
-  // overlap inputs or each other. Does not allocate.
-  virtual void execute(std::span<const std::byte* const> inputs, std::span<std::byte* const> outputs,
-                       Parallel& parallel) noexcept = 0;
+  // Preconditions: one pointer per input and output, each to at least the bytes of its type;
+  // outputs do not overlap inputs or each other. Does not allocate.
+  virtual void execute(std::span<const std::byte* const> inputs,
+                       std::span<std::byte* const> outputs, Parallel& parallel) noexcept = 0;
 };
 
 }  // namespace enn

@@ -96,7 +96,7 @@ Status write_file_atomically(const std::filesystem::path& path, std::span<const 
   const std::filesystem::path temporary = temporary_name(path);
   Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   if (!file.valid()) return system_failure("create a file beside", path, errno);
-  const Status status = write_and_rename(file, temporary, path, bytes);
+  Status status = write_and_rename(file, temporary, path, bytes);
   if (!status.ok()) {
     (void)::unlink(temporary.c_str());
     return status;
