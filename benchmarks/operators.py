@@ -15,11 +15,11 @@ def compare(case: Case) -> dict:
     with torch.no_grad():
         quantized = common.quantize(model, [inputs], inputs)
         lowered = common.lower(quantized, inputs)
+        calls = [node for node in lowered.exported_program().graph.nodes if node.op == "call_function"]
         pte = common.Pte(lowered.to_executorch().buffer)
         expected, actual = quantized(*inputs), pte(*inputs)
     scale = common.output_scale(quantized)
     difference = ((actual - expected) / scale).round().abs()
-    calls = [node for node in lowered.exported_program().graph.nodes if node.op == "call_function"]
     return {
         "elements": difference.numel(),
         "largest_steps": int(difference.max()),

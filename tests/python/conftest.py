@@ -1,0 +1,86 @@
+"""Fixtures: the examples' and benchmarks' modules, quantized and lowered models made once per session."""
+
+import functools
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+for folder in ("examples", "benchmarks"):
+    sys.path.insert(0, str(ROOT / folder))
+
+import common  # noqa: E402
+import models  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner  # noqa: E402
+from executorch.backends.samsung.utils.export_utils import get_edge_compile_config  # noqa: E402
+
+common.make_torchvision_importable()
+
+
+@dataclass
+class Lowered:
+    """A model on its way: each stage once."""
+
+    model: torch.nn.Module
+    inputs: tuple[torch.Tensor, ...]
+    quantized: torch.fx.GraphModule
+    program: torch.export.ExportedProgram
+    buffer: bytes
+    delegate_calls: int
+    outside: list[str]
+    reasons: dict[str, str]
+
+
+def lower(model: torch.nn.Module, inputs: tuple[torch.Tensor, ...], upstream_config: bool = False, **flow) -> Lowered:
+    """The six steps; `flow` goes to common.quantize."""
+    quantized = common.quantize(model, [inputs], inputs, **flow)
+    partitioner = EnnPartitioner()
+    config = get_edge_compile_config() if upstream_config else None
+    edge = common.lower(quantized, inputs, partitioner, config)
+    calls = [str(node.target) for node in edge.exported_program().graph.nodes if node.op == "call_function"]
+    delegates = [call for call in calls if "executorch_call_delegate" in call]
+    outside = [call for call in calls if call not in delegates and "getitem" not in call]
+    program = edge.exported_program()
+    buffer = edge.to_executorch().buffer
+    return Lowered(model, inputs, quantized, program, buffer, len(delegates), outside, partitioner.reasons)
+
+
+@functools.cache
+def lowered_model(name: str, size: int, batch: int, upstream_config: bool, per_channel: bool, fold: bool) -> Lowered:
+    model = models.build(name)
+    inputs = (torch.randn(batch, 3, size, size),)
+    return lower(model, inputs, upstream_config, is_per_channel=per_channel, fold_quantize=fold)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def small_network() -> Lowered:
+    """Convolutions, a residual, pooling and a linear layer on 32 x 32 images."""
+    from torch import nn
+
+    torch.manual_seed(1)
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(16, 16, 3, padding=1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.relu(x + self.conv(x))
+
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 3, stride=2, padding=1),
+        nn.ReLU(),
+        Residual(),
+        nn.MaxPool2d(2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(16, 10),
+    ).eval()
+    return lower(model, (torch.randn(1, 3, 32, 32),))

@@ -1,0 +1,144 @@
+"""What is refused, and that the refusal names the thing."""
+
+import logging
+import random
+
+import common
+import numpy as np
+import pytest
+import torch
+from conftest import lower
+from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
+from executorch.backends.samsung.serialization.compile_options import gen_samsung_backend_compile_spec
+from openenn import _core, fx
+from torch import nn
+
+
+@pytest.mark.parametrize("name", ["E9955", "e9965"])
+def test_chipsets_in_any_case(name: str) -> None:
+    spec = gen_samsung_backend_compile_spec(name)
+    assert spec.key == "enn_compile_options"
+    EnnPartitioner([spec])
+
+
+@pytest.mark.parametrize("name", ["E1234", "", None])
+def test_wrong_chipset(name) -> None:
+    with pytest.raises(ValueError, match="E9955"):
+        gen_samsung_backend_compile_spec(name)
+
+
+def test_foreign_compile_specification() -> None:
+    from executorch.exir.backend.backend_details import CompileSpec
+
+    with pytest.raises(ValueError, match="enn_compile_options"):
+        EnnPartitioner([CompileSpec("enn_compile_options", b"\xff\x00")])
+
+
+class Unsupported(nn.Module):
+    """Two matrix decompositions, which no engine of 8 bits takes, between convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before, self.after = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.after(torch.cumsum(torch.cumsum(self.before(x), 2), 2))
+
+
+def test_unsupported_operator_leaves_the_rest_delegated(caplog) -> None:
+    inputs = (torch.randn(1, 3, 8, 8),)
+    with caplog.at_level(logging.WARNING, logger="openenn"):
+        lowered = lower(Unsupported().eval(), inputs)
+    assert lowered.delegate_calls == 2
+    assert all("cumsum" in call for call in lowered.outside)
+    assert all("cumsum" in name and "cumsum" in reason for name, reason in lowered.reasons.items())
+    assert len(lowered.reasons) == 2
+    records = [record for record in caplog.records if record.name == "openenn"]
+    assert len(records) == 1 and "1 more" in records[0].getMessage()
+    with torch.no_grad():
+        expected = lowered.quantized(*inputs)
+    actual = common.Pte(lowered.buffer)(*inputs)
+    assert ((actual - expected) / common.output_scale(lowered.quantized)).round().abs().max() <= 1
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        (torch.zeros(1, 3, 32, 31),),
+        (torch.zeros(2, 3, 32, 32),),
+        (torch.zeros(3, 32, 32),),
+        (torch.zeros(1, 3, 32, 32, dtype=torch.float64),),
+        (torch.zeros(1, 3, 32, 32, dtype=torch.int8),),
+        (),
+        (torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)),
+        (torch.zeros(1, 3, 32, 64)[..., ::2],),
+    ],
+    ids=["width", "batch", "rank", "float64", "int8", "none", "two", "strided"],
+)
+def test_wrong_inputs_at_run_time(small_network, inputs) -> None:
+    pte = common.Pte(small_network.buffer)
+    with pytest.raises(Exception):  # noqa: B017 - ExecuTorch raises RuntimeError or ValueError
+        pte(*inputs)
+    with torch.no_grad():
+        expected = small_network.quantized(*small_network.inputs)
+    actual = pte(*small_network.inputs)  # the method is as good as before
+    assert ((actual - expected) / common.output_scale(small_network.quantized)).round().abs().max() <= 1
+
+
+def test_wrong_inputs_of_the_core_program(small_network) -> None:
+    payload = payload_of(small_network)
+    program = _core.Program(payload)
+    with pytest.raises(ValueError, match=r"input 0 must be float32\[1, 3, 32, 32\]"):
+        program.execute([np.zeros((1, 3, 32, 31), np.float32)])
+    with pytest.raises(ValueError, match="takes 1 inputs, not 2"):
+        program.execute([np.zeros((1, 3, 32, 32), np.float32)] * 2)
+    with pytest.raises(ValueError, match="threads"):
+        _core.Program(payload, threads=0)
+
+
+def payload_of(lowered) -> bytes:
+    payload, _ = _core.compile(fx.import_program(torch.export.export(lowered.quantized, lowered.inputs)).graph)
+    return payload
+
+
+def test_truncated_payloads(small_network) -> None:
+    payload = payload_of(small_network)
+    lengths = [0, 1, 63, 64, 65, len(payload) // 2, len(payload) - 1]
+    for length in lengths:
+        with pytest.raises(_core.EnnError):
+            _core.Program(payload[:length])
+
+
+def test_flipped_bits_of_payloads(small_network) -> None:
+    payload = payload_of(small_network)
+    generator = random.Random(0)
+    positions = list(range(64 * 8)) + [generator.randrange(len(payload) * 8) for _ in range(2000)]
+    for position in positions:
+        damaged = bytearray(payload)
+        damaged[position // 8] ^= 1 << (position % 8)
+        with pytest.raises(_core.EnnError):
+            _core.Program(bytes(damaged))
+
+
+def test_damaged_payload_inside_a_pte(small_network) -> None:
+    start = small_network.buffer.find(b"ENN1")
+    assert start >= 0
+    for offset in (0, 5, 17, 70, 1000):
+        damaged = bytearray(small_network.buffer)
+        damaged[start + offset] ^= 1
+        with pytest.raises(RuntimeError):
+            common.Pte(bytes(damaged))
+
+
+def test_channels_last_program_is_refused_when_lowering() -> None:
+    model = nn.Conv2d(3, 8, 3).eval()
+    inputs = (torch.randn(2, 3, 8, 8).to(memory_format=torch.channels_last),)
+    with pytest.raises(_core.EnnError, match="must be contiguous"):
+        lower(model, inputs)
+
+
+def test_saved_pte_loads_again(small_network, tmp_path) -> None:
+    path = tmp_path / "small.pte"
+    path.write_bytes(small_network.buffer)
+    expected = common.Pte(small_network.buffer)(*small_network.inputs)
+    assert torch.equal(common.Pte(path)(*small_network.inputs), expected)
