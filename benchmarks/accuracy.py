@@ -2,17 +2,15 @@
 
 import argparse
 
-import models
 import torch
-from report import common, print_table, quantize_for_xnnpack, save, sqnr, xnnpack_program
+
+from report import common, models, photographs, print_table, quantize_for_xnnpack, save, sqnr, xnnpack_program
 
 INPUTS = (torch.zeros(1, 3, 224, 224),)
 
 
 def compare_photographs() -> dict:
     """EfficientNet-Lite0 with its trained weights on photographs that took no part in calibration."""
-    import photographs
-
     model = models.build("EfficientNet-Lite0")
     samples = list(photographs.calibration_samples())
     quantized = common.quantize(model, common.steps(samples, "calibrating"), INPUTS)
@@ -74,14 +72,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=16, help="noise images per random network")
     arguments = parser.parse_args()
 
-    photographs = compare_photographs()
-    count = photographs["images"]
+    trained = compare_photographs()
+    count = trained["images"]
     print_table(
         f"EfficientNet-Lite0, ImageNet weights, {count} crops of photographs",
         ["comparison", "same top-1", "largest logit difference (steps)", "mean (steps)"],
         [
             [name, f"{result['top1']:.1%}", result["largest_steps"], f"{result['mean_steps']:.3f}"]
-            for name, result in photographs.items()
+            for name, result in trained.items()
             if isinstance(result, dict)
         ],
     )
@@ -92,7 +90,7 @@ def main() -> None:
         ["model", ".pte vs float", "quantized_model vs float", ".pte vs quantized_model", "XNNPACK vs its own"],
         [[name, *(f"{value:.1f}" for value in result.values())] for name, result in noise.items()],
     )
-    save(arguments.json, {"photographs": photographs, "noise": noise})
+    save(arguments.json, {"photographs": trained, "noise": noise})
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import argparse
 
 import torch
+
 from operator_cases import CASES, Case
 from report import common, print_table, save
 

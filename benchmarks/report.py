@@ -8,9 +8,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 
-import common
 import torch
 from rich.table import Table
+
+import common
+import models  # noqa: F401 - the benchmarks take it from here
+import photographs  # noqa: F401
 
 
 def sqnr(signal: torch.Tensor, noisy: torch.Tensor) -> float:

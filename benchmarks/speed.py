@@ -2,9 +2,9 @@
 
 import argparse
 
-import models
 import torch
-from report import common, machine, print_table, quantize_for_xnnpack, save, xnnpack_program
+
+from report import common, machine, models, print_table, quantize_for_xnnpack, save, xnnpack_program
 
 
 def measure(name: str, threads: list[int], rounds: int) -> dict[str, dict[str, float]]:

@@ -3,6 +3,8 @@
 import time
 
 import torch
+from rich.table import Table
+
 from common import (
     DEMO_FOLDER,
     Pte,
@@ -17,7 +19,6 @@ from common import (
 )
 from efficientnet_lite import pretrained
 from photographs import calibration_samples, evaluation_samples
-from rich.table import Table
 
 make_torchvision_importable()
 from torchvision.models._meta import _IMAGENET_CATEGORIES as LABELS  # noqa: E402

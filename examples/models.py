@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 import torch
-from common import make_torchvision_importable
 from torch import nn
+
+from common import make_torchvision_importable
 
 
 def _torchvision(name: str) -> nn.Module:

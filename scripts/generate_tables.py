@@ -12,7 +12,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "examples"))
 
 from models import MODELS  # noqa: E402
-
 from openenn import _core  # noqa: E402
 
 

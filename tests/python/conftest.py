@@ -9,12 +9,13 @@ ROOT = Path(__file__).resolve().parents[2]
 for folder in ("examples", "benchmarks"):
     sys.path.insert(0, str(ROOT / folder))
 
-import common  # noqa: E402
-import models  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner  # noqa: E402
 from executorch.backends.samsung.utils.export_utils import get_edge_compile_config  # noqa: E402
+
+import common  # noqa: E402
+import models  # noqa: E402
 
 common.make_torchvision_importable()
 

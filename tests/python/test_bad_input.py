@@ -3,15 +3,16 @@
 import logging
 import random
 
-import common
 import numpy as np
 import pytest
 import torch
 from conftest import lower
 from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
 from executorch.backends.samsung.serialization.compile_options import gen_samsung_backend_compile_spec
-from openenn import _core, fx
 from torch import nn
+
+import common
+from openenn import _core, fx
 
 
 @pytest.mark.parametrize("name", ["E9955", "e9965"])

@@ -6,8 +6,9 @@ import torch
 from conftest import lowered_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from openenn import _core, fx
 from torch import nn
+
+from openenn import _core, fx
 
 NAMES = ["MobileNetV2", "ResNet18", "ResNet50", "EfficientNet-Lite0"]
 ISAS = _core.supported_isas()

@@ -1,9 +1,10 @@
 """The networks: one delegate call, nothing outside it, outputs of the quantized model."""
 
-import common
 import pytest
 import torch
 from conftest import lowered_model
+
+import common
 from report import sqnr
 
 NAMES = ["MobileNetV2", "ResNet18", "ResNet50", "EfficientNet-Lite0"]

@@ -1,7 +1,8 @@
 """Per operator: at most one quantization step from quantized_model, in at most one of 1,000 elements of 10^6."""
 
-import operators
 import pytest
+
+import operators
 from openenn import _core
 from operator_cases import CASES
 

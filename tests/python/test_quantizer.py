@@ -4,8 +4,6 @@ import importlib.util
 import sys
 from pathlib import Path
 
-import common
-import models
 import pytest
 import torch
 from executorch.backends.samsung.quantizer.qconfig import get_quant_config
@@ -14,6 +12,9 @@ from torch import nn
 from torchao.quantization.pt2e import MinMaxObserver, PerChannelMinMaxObserver
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import QuantizationAnnotation
+
+import common
+import models
 
 EPS = 2.0**-12
 

@@ -1,8 +1,9 @@
 """The documented example runs character for character, model weights and sample data aside."""
 
-import common
 import torch
 from conftest import ROOT
+
+import common
 from report import sqnr
 
 EXAMPLE = (ROOT / "tests" / "data" / "specification_example.py").read_text()
