@@ -98,8 +98,9 @@ class DepthwiseConv final : public Conv {
     bias_.assign(lanes, 0.0F);
     for (std::int64_t group = 0; group < groups; ++group) {
       const std::int64_t first = std::max<std::int64_t>(std::min(group * width, g.in_c - width), 0);
-      for (std::int64_t lane = 0; lane < std::min(width, g.in_c); ++lane) {
-        const std::int64_t c = first + lane;
+      for (std::int64_t lane = 0; lane < width; ++lane) {
+        const std::int64_t c = first + kernel_.order[lane];
+        if (c >= g.in_c) continue;
         const std::int64_t slot = group * width + lane;
         multiplier_.data()[slot] = problem.multiplier[c];
         bias_.data()[slot] = problem.bias[c];

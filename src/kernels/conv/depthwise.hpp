@@ -15,7 +15,7 @@ namespace enn {
 // group in turn.
 struct DepthwiseRow {
   const std::uint8_t* const* taps =
-      nullptr;  // pixel q's are taps[q * tap_step] and the tap_count - 1 after it
+      nullptr;  // pixel q's are taps[q * tap_step …], tap_count of them
   std::int64_t tap_step = 0;
   std::int64_t tap_count = 0;
   std::int64_t pixels = 0;
@@ -33,6 +33,9 @@ struct DepthwiseRow {
 
 struct DepthwiseKernel {
   std::int64_t width = 0;
+  // order[i] is the channel, counted from the group's first, of the i-th value of a per-channel
+  // array.
+  const std::uint8_t* order = nullptr;
   // Reads `width` bytes from each tap (`channels` when there are fewer) and writes exactly the row.
   void (*row)(const DepthwiseRow& row) noexcept = nullptr;
 };

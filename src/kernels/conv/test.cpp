@@ -14,8 +14,8 @@ namespace enn {
 #if defined(ENN_TEST_EMULATED)
 extern const IgemmKernel igemm_u8_s8_u8_12x32c4_avx512vnni_emulated;
 extern const IgemmKernel igemm_u8_s8_u8_6x16c4_avxvnni_emulated;
-extern const DepthwiseKernel depthwise_u8_s8_u8_2x16_avx512vnni_emulated;
-extern const DepthwiseKernel depthwise_u8_s8_u8_2x16_avxvnni_emulated;
+extern const DepthwiseKernel depthwise_u8_s8_u8_1x32_avx512vnni_emulated;
+extern const DepthwiseKernel depthwise_u8_s8_u8_1x32_avxvnni_emulated;
 #endif
 
 namespace {
@@ -281,7 +281,7 @@ TEST(ConvEmulated, IgemmEqualsReference) {
 
 TEST(ConvEmulated, DepthwiseEqualsReference) {
   for (const DepthwiseKernel* kernel :
-       {&depthwise_u8_s8_u8_2x16_avx512vnni_emulated, &depthwise_u8_s8_u8_2x16_avxvnni_emulated}) {
+       {&depthwise_u8_s8_u8_1x32_avx512vnni_emulated, &depthwise_u8_s8_u8_1x32_avxvnni_emulated}) {
     expect_equals_reference([&](const ConvProblem& problem, int max_threads) {
       return make_depthwise_conv("emulated", *kernel, problem, max_threads);
     });

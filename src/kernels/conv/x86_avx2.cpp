@@ -178,6 +178,7 @@ struct MultiplyAdd {
 
 const IgemmKernel igemm_u8_s8_u8_6x16c2_avx2 = {
     6, kNr, 2, IgemmOperands::S16, gather_s16, tile_s16_6x16c2};
-const DepthwiseKernel depthwise_u8_s8_u8_2x16_avx2 = {16, depthwise_row<MultiplyAdd>};
+const DepthwiseKernel depthwise_u8_s8_u8_1x32_avx2 = {32, kDepthwiseOrder,
+                                                      depthwise_row<MultiplyAdd>};
 
 }  // namespace enn

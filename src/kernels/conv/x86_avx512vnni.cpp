@@ -69,6 +69,7 @@ struct WordDot {
 
 const IgemmKernel igemm_u8_s8_u8_12x32c4_avx512vnni = {
     Lanes16::kRows, 32, 4, IgemmOperands::U8S8, gather_u8, tile_u8s8_columns<Lanes16>};
-const DepthwiseKernel depthwise_u8_s8_u8_2x16_avx512vnni = {16, depthwise_row<WordDot>};
+const DepthwiseKernel depthwise_u8_s8_u8_1x32_avx512vnni = {32, kDepthwiseOrder,
+                                                            depthwise_row<WordDot>};
 
 }  // namespace enn

@@ -45,6 +45,7 @@ struct WordDot {
 
 const IgemmKernel igemm_u8_s8_u8_6x16c4_avxvnni = {
     Lanes8::kRows, 16, 4, IgemmOperands::U8S8, gather_u8, tile_u8s8_columns<Lanes8>};
-const DepthwiseKernel depthwise_u8_s8_u8_2x16_avxvnni = {16, depthwise_row<WordDot>};
+const DepthwiseKernel depthwise_u8_s8_u8_1x32_avxvnni = {32, kDepthwiseOrder,
+                                                         depthwise_row<WordDot>};
 
 }  // namespace enn

@@ -1,6 +1,10 @@
-// The depthwise row of the x86 kernels, two taps of 16 channels at a time. Included by ISA sources
-// only; Dot, a type of theirs, has dot(acc, x, w) = acc + x[0] * w[0] + x[1] * w[1] in every lane,
-// x and w pairs of int16.
+// The depthwise row of the x86 kernels, two taps of 32 channels at a time. Included by ISA sources
+// only; Dot, a type of theirs, has dot(acc, x, w) = acc + x[0] * w[0] + x[1] * w[1] in every int32
+// lane, x and w pairs of int16.
+//
+// Even and odd channels are widened apart, which stays inside the 128-bit lanes and undoes itself
+// when the results are put together again. Accumulator v therefore holds the channels
+// kDepthwiseOrder[8 v …].
 #pragma once
 
 #include "kernels/conv/conv_tables.hpp"
@@ -9,88 +13,116 @@
 namespace enn {
 namespace {
 
-// Two taps of 16 channels, interleaved and widened: channels 0-7 and 8-15.
-struct TapPair {
-  __m256i low;
-  __m256i high;
-};
+constexpr std::uint8_t kDepthwiseOrder[32] = {0,  2,  4,  6,  16, 18, 20, 22, 8,  10, 12,
+                                              14, 24, 26, 28, 30, 1,  3,  5,  7,  17, 19,
+                                              21, 23, 9,  11, 13, 15, 25, 27, 29, 31};
 
-inline TapPair interleave(__m128i first, __m128i second) {
-  return {_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(first, second)),
-          _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(first, second))};
+// n bytes at `in`, then zeros; 0 <= n <= 32.
+inline __m256i load_channels(const std::uint8_t* in, std::int64_t n) {
+  if (n == 32) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in));
+  return _mm256_set_m128i(n > 16 ? load_partial(in + 16, n - 16) : _mm_setzero_si128(),
+                          load_partial(in, n < 16 ? n : 16));
 }
 
-// One group of 16 channels along the row, kPixels output pixels at a time. kTaps: number of taps
-// when known when compiling, else 0. kPartial: the tensor has fewer than 16 channels.
-template <typename Dot, int kTaps, int kPixels, bool kPartial>
-inline void depthwise_pixels(const DepthwiseRow& row, std::int64_t group, std::int64_t channel,
-                             std::int64_t pixel) {
+inline void store_channels(std::uint8_t* out, __m256i bytes, std::int64_t n) {
+  if (n == 32) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), bytes);
+    return;
+  }
+  store_partial(out, _mm256_castsi256_si128(bytes), n < 16 ? n : 16);
+  if (n > 16) store_partial(out + 16, _mm256_extracti128_si256(bytes, 1), n - 16);
+}
+
+// acc[v] += the products of two taps with weights[v].
+template <typename Dot>
+inline void multiply_add_taps(__m256i* acc, __m256i first, __m256i second, const __m256i* weights) {
+  const __m256i mask = _mm256_set1_epi16(255);
+  const __m256i even0 = _mm256_and_si256(first, mask);
+  const __m256i even1 = _mm256_and_si256(second, mask);
+  const __m256i odd0 = _mm256_srli_epi16(first, 8);
+  const __m256i odd1 = _mm256_srli_epi16(second, 8);
+  acc[0] = Dot::dot(acc[0], _mm256_unpacklo_epi16(even0, even1), _mm256_loadu_si256(weights));
+  acc[1] = Dot::dot(acc[1], _mm256_unpackhi_epi16(even0, even1), _mm256_loadu_si256(weights + 1));
+  acc[2] = Dot::dot(acc[2], _mm256_unpacklo_epi16(odd0, odd1), _mm256_loadu_si256(weights + 2));
+  acc[3] = Dot::dot(acc[3], _mm256_unpackhi_epi16(odd0, odd1), _mm256_loadu_si256(weights + 3));
+}
+
+// The epilogue of 32 channels, as bytes in their own order. Values far below the range saturate in
+// the conversions, values above it are cut before them.
+inline __m256i depthwise_epilogue(const DepthwiseRow& row, std::int64_t group, const __m256i* acc) {
+  const __m256 high = _mm256_set1_ps(row.high);
+  const auto rounded = [&](int v) {
+    const __m256 scaled = _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[v]),
+                                          _mm256_loadu_ps(row.multiplier + group * 32 + v * 8),
+                                          _mm256_loadu_ps(row.bias + group * 32 + v * 8));
+    return _mm256_cvtps_epi32(_mm256_min_ps(scaled, high));
+  };
+  const __m256i zero_point = _mm256_set1_epi16(static_cast<std::int16_t>(row.zero_point));
+  const __m256i minimum = _mm256_set1_epi16(
+      static_cast<std::int16_t>(static_cast<std::int32_t>(row.low) + row.zero_point));
+  const auto words = [&](int v) {
+    const __m256i packed = _mm256_packs_epi32(rounded(v), rounded(v + 1));
+    return _mm256_max_epi16(_mm256_adds_epi16(packed, zero_point), minimum);
+  };
+  return _mm256_or_si256(words(0), _mm256_slli_epi16(words(2), 8));
+}
+
+// One output pixel of one group of 32 channels. kTaps: number of taps when known when compiling,
+// else 0. `count` of the channels exist, 32 unless the tensor has fewer.
+template <typename Dot, int kTaps>
+inline void depthwise_pixel(const DepthwiseRow& row, std::int64_t group, std::int64_t channel,
+                            std::int64_t count, std::int64_t pixel) {
   const std::int64_t taps = kTaps > 0 ? kTaps : row.tap_count;
   const std::int64_t pairs = (taps + 1) / 2;
-  const std::int64_t count = kPartial ? row.channels : 16;
-  const auto* weights = reinterpret_cast<const __m256i*>(row.weights + group * pairs * 32);
-  const auto* init = reinterpret_cast<const __m256i*>(row.init + group * 16);
-  const auto load = [&](const std::uint8_t* tap) {
-    return kPartial ? load_partial(tap, count)
-                    : _mm_loadu_si128(reinterpret_cast<const __m128i*>(tap + channel));
-  };
-  __m256i acc[static_cast<unsigned>(kPixels)][2];
-  const std::uint8_t* const* table[static_cast<unsigned>(kPixels)];
-#pragma GCC unroll 8
-  for (int i = 0; i < kPixels; ++i) {
-    acc[i][0] = _mm256_loadu_si256(init);
-    acc[i][1] = _mm256_loadu_si256(init + 1);
-    table[i] = row.taps + (pixel + i) * row.tap_step;
-  }
-  for (std::int64_t pair = 0; pair < pairs; ++pair) {
-    const __m256i w0 = _mm256_loadu_si256(weights + pair * 2);
-    const __m256i w1 = _mm256_loadu_si256(weights + pair * 2 + 1);
+  const auto* weights = reinterpret_cast<const __m256i*>(row.weights + group * pairs * 64);
+  const auto* init = reinterpret_cast<const __m256i*>(row.init + group * 32);
+  const std::uint8_t* const* table = row.taps + pixel * row.tap_step;
+  __m256i acc[4] = {_mm256_loadu_si256(init), _mm256_loadu_si256(init + 1),
+                    _mm256_loadu_si256(init + 2), _mm256_loadu_si256(init + 3)};
+  const auto multiply_add = [&](std::int64_t pair) {
+    const __m256i first = load_channels(table[pair * 2] + channel, count);
     // A last single tap is paired with itself; its partner's weights are zero.
-    const std::int64_t second = pair * 2 + 1 < taps ? pair * 2 + 1 : pair * 2;
-#pragma GCC unroll 8
-    for (int i = 0; i < kPixels; ++i) {
-      const TapPair x = interleave(load(table[i][pair * 2]), load(table[i][second]));
-      acc[i][0] = Dot::dot(acc[i][0], x.low, w0);
-      acc[i][1] = Dot::dot(acc[i][1], x.high, w1);
-    }
+    const __m256i second =
+        pair * 2 + 1 < taps ? load_channels(table[pair * 2 + 1] + channel, count) : first;
+    multiply_add_taps<Dot>(acc, first, second, weights + pair * 4);
+  };
+  if constexpr (kTaps > 0) {
+#pragma GCC unroll 13
+    for (std::int64_t pair = 0; pair < (kTaps + 1) / 2; ++pair) multiply_add(pair);
+  } else {
+    for (std::int64_t pair = 0; pair < pairs; ++pair) multiply_add(pair);
   }
-  const __m256 low = _mm256_set1_ps(row.low);
-  const __m256 high = _mm256_set1_ps(row.high);
-  const __m256i zero_point = _mm256_set1_epi32(row.zero_point);
-#pragma GCC unroll 8
-  for (int i = 0; i < kPixels; ++i) {
-    __m256i q[2];
-#pragma GCC unroll 2
-    for (int v = 0; v < 2; ++v) {
-      const __m256 scaled = _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[i][v]),
-                                            _mm256_loadu_ps(row.multiplier + group * 16 + v * 8),
-                                            _mm256_loadu_ps(row.bias + group * 16 + v * 8));
-      q[v] = round_and_clamp8(scaled, low, high, zero_point);
-    }
-    store_partial(row.out + (pixel + i) * row.channels + channel, pack_u8(q[0], q[1]), count);
-  }
+  store_channels(row.out + pixel * row.channels + channel, depthwise_epilogue(row, group, acc),
+                 count);
 }
 
-template <typename Dot, int kTaps, bool kPartial>
+template <typename Dot, int kTaps>
 void depthwise_groups(const DepthwiseRow& row) {
-  const std::int64_t groups = (row.channels + 15) / 16;
-  for (std::int64_t group = 0; group < groups; ++group) {
-    const std::int64_t last = row.channels - 16;
-    const std::int64_t channel = kPartial ? 0 : (group * 16 < last ? group * 16 : last);
-    std::int64_t pixel = 0;
-    for (; pixel + 2 <= row.pixels; pixel += 2) {
-      depthwise_pixels<Dot, kTaps, 2, kPartial>(row, group, channel, pixel);
+  if (row.channels < 32) {
+    for (std::int64_t pixel = 0; pixel < row.pixels; ++pixel) {
+      depthwise_pixel<Dot, kTaps>(row, 0, 0, row.channels, pixel);
     }
-    if (pixel < row.pixels) depthwise_pixels<Dot, kTaps, 1, kPartial>(row, group, channel, pixel);
+    return;
+  }
+  const std::int64_t last = row.channels - 32;
+  for (std::int64_t group = 0; group * 32 < row.channels; ++group) {
+    const std::int64_t channel = group * 32 < last ? group * 32 : last;
+    for (std::int64_t pixel = 0; pixel < row.pixels; ++pixel) {
+      depthwise_pixel<Dot, kTaps>(row, group, channel, 32, pixel);
+    }
   }
 }
 
 template <typename Dot>
 void depthwise_row(const DepthwiseRow& row) noexcept {
-  if (row.channels < 16) return depthwise_groups<Dot, 0, true>(row);
-  if (row.tap_count == 9) return depthwise_groups<Dot, 9, false>(row);
-  if (row.tap_count == 25) return depthwise_groups<Dot, 25, false>(row);
-  depthwise_groups<Dot, 0, false>(row);
+  switch (row.tap_count) {
+    case 9:
+      return depthwise_groups<Dot, 9>(row);
+    case 25:
+      return depthwise_groups<Dot, 25>(row);
+    default:
+      return depthwise_groups<Dot, 0>(row);
+  }
 }
 
 }  // namespace
