@@ -96,8 +96,9 @@ inline void depthwise_pixel(const DepthwiseRow& row, std::int64_t group, std::in
                  count);
 }
 
+// By value: stores of bytes could change what a reference refers to.
 template <typename Dot, int kTaps>
-void depthwise_groups(const DepthwiseRow& row) {
+void depthwise_groups(const DepthwiseRow row) {
   if (row.channels < 32) {
     for (std::int64_t pixel = 0; pixel < row.pixels; ++pixel) {
       depthwise_pixel<Dot, kTaps>(row, 0, 0, row.channels, pixel);
