@@ -26,6 +26,7 @@ constexpr std::array kPasses{
     Pass{"fold_constants", &fold_constants, true},
     Pass{"fold_batch_norm", &fold_batch_norm, true},
     Pass{"fuse_activations", &fuse_activations, false},
+    Pass{"widen_conv1d", &widen_conv1d, true},
     Pass{"fold_qdq", &fold_qdq, true},
     Pass{"fold_dequantized_constants", &fold_dequantized_constants, true},
     Pass{"assign_layouts", &assign_layouts, true},

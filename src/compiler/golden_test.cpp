@@ -28,6 +28,7 @@ const std::map<std::string, Status (*)(Graph&)>& passes() {
       {"fuse_activations", &fuse_activations},
       {"fold_qdq", &fold_qdq},
       {"assign_layouts", &assign_layouts},
+      {"widen_conv1d", &widen_conv1d},
   };
   return table;
 }

@@ -18,6 +18,7 @@ class QdqFolder {
   explicit QdqFolder(Graph& graph) : graph_(graph) {}
 
   Status run() {
+    hoist_quantize();
     ENN_TRY(attach_params());
     for (const NodeId id : graph_.order()) {
       if (graph_.node(id).dead) continue;
@@ -33,6 +34,41 @@ class QdqFolder {
   }
 
  private:
+  // Quantizing and moving commute too: quantize(move(x)) becomes move(quantize(x)), so that the
+  // quantize stands behind the operator that computes x.
+  void hoist_quantize() {
+    for (const NodeId id : graph_.order()) {
+      if (graph_.node(id).op != Op::Quantize || graph_.node(id).attrs.has("axis")) continue;
+      NodeId quantize = id;
+      while (true) {
+        const ValueId moved = graph_.node(quantize).inputs[0];
+        const NodeId move = graph_.value(moved).producer;
+        if (move == kNone || graph_.users(moved).size() != 1 || graph_.is_output(moved)) break;
+        const Node moving = graph_.node(move);
+        if (moving.inputs.size() != 1 || moving.outputs.size() != 1 ||
+            traits(graph_, moving).quantized != QuantizedForm::Moves) {
+          break;
+        }
+        Node& last = graph_.node(quantize);
+        const TensorType type{graph_.value(last.outputs[0]).type.dtype,
+                              graph_.value(moving.inputs[0]).type.shape};
+        const NodeId hoisted =
+            graph_.insert_node(move, Op::Quantize, str(moving.name, ".quantized"),
+                               {moving.inputs[0]}, {type}, last.attrs);
+        Node& now_moves = graph_.node(quantize);
+        now_moves.op = moving.op;
+        now_moves.attrs = moving.attrs;
+        now_moves.attrs.erase("dtype");
+        now_moves.source = moving.source;
+        now_moves.inputs = {graph_.node(hoisted).outputs[0]};
+        graph_.value(now_moves.outputs[0]).quant =
+            quant_params(graph_, graph_.node(hoisted)).value();
+        graph_.erase_node(move);
+        quantize = hoisted;
+      }
+    }
+  }
+
   // Every 8-bit value that is quantized or dequantized carries its parameters. A value that is
   // dequantized in two ways keeps the first; the others read a copy.
   Status attach_params() {

@@ -16,6 +16,8 @@ namespace enn {
 // relu and clamp become the activation range of the convolution, linear, add, sub or mul that they
 // follow.
 [[nodiscard]] Status fuse_activations(Graph& graph);
+// A convolution over [N, C, W] becomes one over [N, C, 1, W] between two reshapes.
+[[nodiscard]] Status widen_conv1d(Graph& graph);
 // dequantize -> operator -> quantize becomes the operator on quantized values.
 [[nodiscard]] Status fold_qdq(Graph& graph);
 // Computes the dequantize of constants that are left.
