@@ -1,0 +1,390 @@
+// The bind functions on tables as a program holds them: what they compute, and what each of them
+// refuses.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "ops/execute_checks.hpp"
+
+namespace enn {
+namespace {
+
+using program::DType_Float32;
+using program::DType_Int8;
+using program::DType_UInt8;
+
+// Tensors in one arena or one constant section, each from a 64-byte boundary.
+class Bench final : public Binder {
+ public:
+  explicit Bench(CpuFeatures features = detected_features()) : features_(features) {}
+
+  template <typename T>
+  std::uint32_t constant(program::DType dtype, std::vector<std::int64_t> shape,
+                         const std::vector<T>& values) {
+    const std::uint32_t id = add(dtype, std::move(shape), program::Storage_Constant, constants_);
+    std::memcpy(constants_.data() + tensors_[id].offset, values.data(), tensors_[id].bytes);
+    return id;
+  }
+  template <typename T>
+  std::uint32_t input(program::DType dtype, std::vector<std::int64_t> shape,
+                      const std::vector<T>& values) {
+    const std::uint32_t id = add(dtype, std::move(shape), program::Storage_Arena, arena_);
+    std::memcpy(arena_.data() + tensors_[id].offset, values.data(), tensors_[id].bytes);
+    return id;
+  }
+  std::uint32_t output(program::DType dtype, std::vector<std::int64_t> shape) {
+    return add(dtype, std::move(shape), program::Storage_Arena, arena_);
+  }
+  TensorInfo& info(std::uint32_t id) { return tensors_[id]; }
+
+  // Binds the table that `create` builds, and runs it.
+  template <typename Table, typename Create>
+  Status run(Result<OperatorPtr> (*bind)(const Table&, Binder&), const Create& create) {
+    flatbuffers::FlatBufferBuilder builder;
+    builder.Finish(create(builder));
+    Result<OperatorPtr> bound =
+        bind(*flatbuffers::GetRoot<Table>(builder.GetBufferPointer()), *this);
+    if (!bound.ok()) return bound.status();
+    std::vector<std::byte> memory(scratch_ + 64);
+    SerialParallel parallel;
+    Frame frame;
+    frame.arena = arena_.data();
+    frame.constants = constants_.data();
+    frame.scratch = reinterpret_cast<std::byte*>(
+        (reinterpret_cast<std::uintptr_t>(memory.data()) + 63) / 64 * 64);
+    frame.parallel = &parallel;
+    bound.value()->run(frame);
+    return {};
+  }
+
+  template <typename T>
+  std::vector<T> values(std::uint32_t id) const {
+    std::vector<T> result(static_cast<std::size_t>(tensors_[id].numel));
+    std::memcpy(result.data(), arena_.data() + tensors_[id].offset, tensors_[id].bytes);
+    return result;
+  }
+
+  Result<const TensorInfo*> tensor(std::uint32_t id) override {
+    if (id >= tensors_.size()) return error(Code::InvalidProgram, "no tensor ", id);
+    return &tensors_[id];
+  }
+  Result<const TensorInfo*> result(std::uint32_t id) override { return tensor(id); }
+  Result<std::span<const std::byte>> constant(const TensorInfo& tensor) const override {
+    if (tensor.storage != program::Storage_Constant) {
+      return error(Code::InvalidProgram, "tensor ", tensor.id, " is not a constant");
+    }
+    return std::span(constants_).subspan(tensor.offset, tensor.bytes);
+  }
+  void request_scratch(std::size_t bytes) override { scratch_ = std::max(scratch_, bytes); }
+  void report_cost(std::uint64_t operations) override { cost = operations; }
+  CpuFeatures features() const override { return features_; }
+  int max_threads() const override { return 1; }
+
+  std::uint64_t cost = 0;
+
+ private:
+  std::uint32_t add(program::DType dtype, std::vector<std::int64_t> shape, program::Storage storage,
+                    std::vector<std::byte>& section) {
+    TensorInfo info;
+    info.id = static_cast<std::uint32_t>(tensors_.size());
+    info.dtype = dtype;
+    info.numel = 1;
+    for (const std::int64_t size : shape) info.numel *= size;
+    info.shape = std::move(shape);
+    info.bytes = static_cast<std::size_t>(info.numel) * (dtype == DType_Float32 ? 4 : 1);
+    info.storage = storage;
+    info.offset = section.size();
+    section.resize((section.size() + info.bytes + 127) / 64 * 64);
+    tensors_.push_back(info);
+    return info.id;
+  }
+
+  CpuFeatures features_;
+  std::vector<TensorInfo> tensors_;
+  std::vector<std::byte> arena_;
+  std::vector<std::byte> constants_;
+  std::size_t scratch_ = 0;
+};
+
+using Bytes = std::vector<std::uint8_t>;
+using Floats = std::vector<float>;
+
+// A 3 x 3 convolution of 4 channels to 2 on a 5 x 5 image with padding 1, which `spoil` may change.
+struct ConvTable {
+  std::uint32_t groups = 1, stride_h = 1, stride_w = 1, pad_top = 1, pad_left = 1;
+  std::uint32_t dilation_h = 1, dilation_w = 1;
+  std::int32_t weight_zero_point = 0;
+  std::uint8_t output_min = 0, output_max = 255;
+  std::uint32_t input = 0, weight = 0, multiplier = 0, bias = 0, output = 0;
+};
+
+Status run_conv(Bench& bench, const std::function<void(Bench&, ConvTable&)>& spoil) {
+  ConvTable t;
+  t.input = bench.input(DType_UInt8, {1, 5, 5, 4}, Bytes(100, 3));
+  t.weight = bench.constant(DType_Int8, {2, 3, 3, 4}, std::vector<std::int8_t>(72, 2));
+  t.multiplier = bench.constant(DType_Float32, {2}, Floats{0.25F, 0.5F});
+  t.bias = bench.constant(DType_Float32, {2}, Floats{1.0F, -2.0F});
+  t.output = bench.output(DType_UInt8, {1, 5, 5, 2});
+  bench.info(t.input).zero_point = 1;
+  bench.info(t.output).zero_point = 7;
+  spoil(bench, t);
+  return bench.run<program::Conv2D>(bind_conv2d, [&](flatbuffers::FlatBufferBuilder& builder) {
+    return program::CreateConv2D(builder, t.input, t.weight, t.multiplier, t.bias, t.output,
+                                 t.weight_zero_point, t.groups, t.stride_h, t.stride_w, t.pad_top,
+                                 t.pad_left, t.dilation_h, t.dilation_w, t.output_min,
+                                 t.output_max);
+  });
+}
+
+TEST(BindConv2D, Computes) {
+  Bench bench;
+  std::uint32_t output = 0;
+  const Status status = run_conv(bench, [&](Bench&, ConvTable& t) { output = t.output; });
+  ASSERT_TRUE(status.ok()) << status.message();
+  const Bytes out = bench.values<std::uint8_t>(output);
+  // Each product is (3 - 1) * 2; a corner sees 4 taps of 4 channels, the middle 9.
+  EXPECT_EQ(out[0], 16 * 4 / 4 + 1 + 7);
+  EXPECT_EQ(out[1], 16 * 4 / 2 - 2 + 7);
+  EXPECT_EQ(out[24], 36 * 4 / 4 + 1 + 7);
+  EXPECT_EQ(out[25], 36 * 4 / 2 - 2 + 7);
+  EXPECT_EQ(bench.cost, 50U * 36U);
+}
+
+TEST(BindConv2D, Refuses) {
+  struct Refusal {
+    const char* part;  // of the sentence
+    std::function<void(Bench&, ConvTable&)> spoil;
+  };
+  const Refusal all[] = {
+      {"no tensor", [](Bench&, ConvTable& t) { t.input = 99; }},
+      {"not a constant", [](Bench&, ConvTable& t) { t.weight = t.input; }},
+      {"dtype Int8", [](Bench& b, ConvTable& t) { b.info(t.input).dtype = DType_Int8; }},
+      {"dtype UInt8", [](Bench& b, ConvTable& t) { b.info(t.weight).dtype = DType_UInt8; }},
+      {"expected rank 4", [](Bench& b, ConvTable& t) { b.info(t.input).shape = {100}; }},
+      {"do not fit together", [](Bench&, ConvTable& t) { t.groups = 0; }},
+      {"do not fit together", [](Bench&, ConvTable& t) { t.groups = 2; }},
+      {"do not fit together", [](Bench&, ConvTable& t) { t.groups = 3; }},
+      {"do not fit together",
+       [](Bench& b, ConvTable& t) { b.info(t.output).shape = {2, 5, 5, 1}; }},
+      {"stride", [](Bench&, ConvTable& t) { t.stride_h = 0; }},
+      {"dilation", [](Bench&, ConvTable& t) { t.dilation_w = 1U << 31U; }},
+      {"padding", [](Bench&, ConvTable& t) { t.pad_left = UINT32_MAX; }},
+      {"windows outside", [](Bench&, ConvTable& t) { t.stride_w = 2; }},
+      {"is not float32[2]", [](Bench&, ConvTable& t) { t.bias = t.weight; }},
+      {"bias is not finite",
+       [](Bench& b, ConvTable& t) { t.bias = b.constant(DType_Float32, {2}, Floats{0.0F, NAN}); }},
+      {"multiplier is not finite",
+       [](Bench& b, ConvTable& t) {
+         t.multiplier = b.constant(DType_Float32, {2}, Floats{INFINITY, 1.0F});
+       }},
+      {"zero point 300", [](Bench&, ConvTable& t) { t.weight_zero_point = 300; }},
+      {"zero point 256", [](Bench& b, ConvTable& t) { b.info(t.input).zero_point = 256; }},
+      {"scale", [](Bench& b, ConvTable& t) { b.info(t.output).scale = 0.0F; }},
+      {"scale", [](Bench& b, ConvTable& t) { b.info(t.input).scale = NAN; }},
+      {"output_min above",
+       [](Bench&, ConvTable& t) {
+         t.output_min = 9;
+         t.output_max = 8;
+       }},
+      {"over its input", [](Bench&, ConvTable& t) { t.output = t.input; }},
+  };
+  for (const Refusal& refusal : all) {
+    Bench bench;
+    const Status status = run_conv(bench, refusal.spoil);
+    EXPECT_EQ(status.code(), Code::InvalidProgram) << refusal.part;
+    EXPECT_NE(status.message().find(refusal.part), std::string::npos) << status.message();
+  }
+}
+
+TEST(BindConv2D, RefusesSumsThatCouldLeave32Bits) {
+  constexpr std::int64_t kDepth = 66000;
+  Bench bench;
+  const Status status = run_conv(bench, [](Bench& b, ConvTable& t) {
+    t.pad_top = t.pad_left = 0;
+    t.input = b.input(DType_UInt8, {1, 1, 1, kDepth}, Bytes(kDepth, 255));
+    t.weight =
+        b.constant(DType_Int8, {2, 1, 1, kDepth}, std::vector<std::int8_t>(2 * kDepth, -128));
+    t.output = b.output(DType_UInt8, {1, 1, 1, 2});
+  });
+  EXPECT_NE(status.message().find("overflow 32 bits"), std::string::npos) << status.message();
+}
+
+struct PoolTable {
+  program::PoolKind kind = program::PoolKind_Average;
+  std::uint32_t kernel = 3, stride = 2, pad = 1, dilation = 1;
+  bool count_include_pad = true;
+  std::uint32_t divisor_override = 0;
+};
+
+Status run_pool(Bench& bench, std::uint32_t input, std::uint32_t output, const PoolTable& t) {
+  return bench.run<program::Pool2D>(bind_pool2d, [&](flatbuffers::FlatBufferBuilder& builder) {
+    return program::CreatePool2D(builder, t.kind, input, output, t.kernel, t.kernel, t.stride,
+                                 t.stride, t.pad, t.pad, t.dilation, t.dilation,
+                                 t.count_include_pad, t.divisor_override);
+  });
+}
+
+// torch.nn.functional.avg_pool2d(torch.ones(1, 1, 4, 4), 3, 2, 1, ceil_mode=True, ...): the last
+// window of a ceil-mode output reaches past the padding, which its divisor does not count.
+TEST(BindPool2D, AverageDividesAsATenDoes) {
+  const auto average = [](bool count_include_pad, std::uint32_t divisor_override) {
+    Bench bench;
+    const std::uint32_t input = bench.input(DType_Float32, {1, 4, 4, 1}, Floats(16, 1.0F));
+    const std::uint32_t output = bench.output(DType_Float32, {1, 3, 3, 1});
+    PoolTable table;
+    table.count_include_pad = count_include_pad;
+    table.divisor_override = divisor_override;
+    const Status status = run_pool(bench, input, output, table);
+    EXPECT_TRUE(status.ok()) << status.message();
+    return bench.values<float>(output);
+  };
+  const float four9 = 4.0F / 9.0F;
+  const float six9 = 6.0F / 9.0F;
+  EXPECT_EQ(average(true, 0),
+            (Floats{four9, six9, 2.0F / 6.0F, six9, 1.0F, 0.5F, 2.0F / 6.0F, 0.5F, 0.25F}));
+  EXPECT_EQ(average(false, 0), Floats(9, 1.0F));
+  EXPECT_EQ(average(true, 2), (Floats{2, 3, 1, 3, 4.5F, 1.5F, 1, 1.5F, 0.5F}));
+}
+
+TEST(BindPool2D, MaximumWithDilation) {
+  Bench bench;
+  Bytes image(25);
+  for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::uint8_t>(i);
+  const std::uint32_t input = bench.input(DType_UInt8, {1, 5, 5, 1}, image);
+  const std::uint32_t output = bench.output(DType_UInt8, {1, 3, 3, 1});
+  PoolTable table;
+  table.kind = program::PoolKind_Max;
+  table.kernel = 2;
+  table.stride = 1;
+  table.pad = 0;
+  table.dilation = 2;
+  ASSERT_TRUE(run_pool(bench, input, output, table).ok());
+  EXPECT_EQ(bench.values<std::uint8_t>(output), (Bytes{12, 13, 14, 17, 18, 19, 22, 23, 24}));
+}
+
+TEST(BindPool2D, Refuses) {
+  const auto refusal = [](const PoolTable& table, std::vector<std::int64_t> out_shape) {
+    Bench bench;
+    const std::uint32_t input = bench.input(DType_Float32, {1, 4, 4, 1}, Floats(16));
+    const std::uint32_t output = bench.output(DType_Float32, std::move(out_shape));
+    return run_pool(bench, input, output, table).message();
+  };
+  PoolTable table;
+  EXPECT_NE(refusal(table, {1, 4, 4, 1}).find("in the padding"), std::string::npos);
+  EXPECT_NE(refusal(table, {1, 2, 2, 2}).find("maps shape"), std::string::npos);
+  table.pad = 3;
+  EXPECT_NE(refusal(table, {1, 2, 2, 1}).find("in the padding"), std::string::npos);
+  table.pad = 1;
+  table.dilation = 2;
+  EXPECT_NE(refusal(table, {1, 1, 1, 1}).find("no dilation"), std::string::npos);
+  table.kernel = 0;
+  EXPECT_NE(refusal(table, {1, 2, 2, 1}).find("kernel size"), std::string::npos);
+}
+
+Status run_binary(Bench& bench, program::BinaryKind kind, std::uint32_t a, std::uint32_t b,
+                  std::uint32_t output) {
+  return bench.run<program::Binary>(bind_binary, [&](flatbuffers::FlatBufferBuilder& builder) {
+    return program::CreateBinary(builder, kind, a, b, output);
+  });
+}
+
+TEST(BindBinary, BroadcastsOverChannels) {
+  Bench bench;
+  const std::uint32_t a =
+      bench.input(DType_UInt8, {1, 2, 2, 3}, Bytes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
+  const std::uint32_t b = bench.input(DType_UInt8, {1, 1, 1, 3}, Bytes{1, 2, 3});
+  const std::uint32_t output = bench.output(DType_UInt8, {1, 2, 2, 3});
+  bench.info(b).scale = 2.0F;
+  bench.info(b).zero_point = 1;
+  bench.info(output).zero_point = 5;
+  ASSERT_TRUE(run_binary(bench, program::BinaryKind_Add, a, b, output).ok());
+  EXPECT_EQ(bench.values<std::uint8_t>(output),
+            (Bytes{5, 8, 11, 8, 11, 14, 11, 14, 17, 14, 17, 20}));
+  ASSERT_TRUE(run_binary(bench, program::BinaryKind_Mul, a, b, output).ok());
+  EXPECT_EQ(bench.values<std::uint8_t>(output), (Bytes{5, 7, 13, 5, 13, 25, 5, 19, 37, 5, 25, 49}));
+}
+
+TEST(BindBinary, Refuses) {
+  Bench bench;
+  const std::uint32_t a = bench.input(DType_UInt8, {2, 3}, Bytes(6));
+  const std::uint32_t row = bench.input(DType_UInt8, {1, 3}, Bytes(3));
+  const std::uint32_t real = bench.input(DType_Float32, {2, 3}, Floats(6));
+  const std::uint32_t wide = bench.output(DType_UInt8, {4, 3});
+  EXPECT_FALSE(run_binary(bench, program::BinaryKind_Add, a, a, wide).ok());
+  EXPECT_FALSE(run_binary(bench, program::BinaryKind_Add, row, row, a).ok());
+  EXPECT_FALSE(run_binary(bench, program::BinaryKind_Add, a, real, a).ok());
+  EXPECT_FALSE(run_binary(bench, static_cast<program::BinaryKind>(9), a, a, a).ok());
+  // In place is for operands of the result's shape.
+  EXPECT_TRUE(run_binary(bench, program::BinaryKind_Add, a, row, a).ok());
+  const std::uint32_t line = bench.input(DType_UInt8, {3}, Bytes(3));
+  bench.info(line).offset = bench.info(a).offset;
+  EXPECT_FALSE(run_binary(bench, program::BinaryKind_Add, a, line, a).ok());
+}
+
+TEST(BindReduce, MeanOverTheImage) {
+  Bench bench;
+  const std::uint32_t input =
+      bench.input(DType_UInt8, {1, 2, 2, 2}, Bytes{0, 10, 1, 20, 2, 30, 4, 41});
+  const std::uint32_t output = bench.output(DType_UInt8, {1, 2});
+  bench.info(input).zero_point = 2;
+  bench.info(output).zero_point = 3;
+  const auto mean = [&](std::uint32_t first, std::uint32_t last) {
+    return bench.run<program::Reduce>(bind_reduce, [&](flatbuffers::FlatBufferBuilder& builder) {
+      return program::CreateReduce(builder, program::ReduceKind_Mean, input, output, first, last);
+    });
+  };
+  ASSERT_TRUE(mean(1, 2).ok());
+  // Means 1.75 - 2 and 25.25 - 2, rounded, plus 3.
+  EXPECT_EQ(bench.values<std::uint8_t>(output), (Bytes{3, 26}));
+  EXPECT_FALSE(mean(2, 1).ok());
+  EXPECT_FALSE(mean(1, 4).ok());
+  EXPECT_FALSE(mean(1, 3).ok());
+}
+
+TEST(BindQuantize, PermutesWhileItQuantizes) {
+  Bench bench;
+  const std::uint32_t input =
+      bench.input(DType_Float32, {1, 2, 2, 1}, Floats{0.0F, 1.0F, 2.0F, NAN});
+  const std::uint32_t output = bench.output(DType_UInt8, {1, 2, 1, 2});
+  bench.info(output).zero_point = 10;
+  const auto quantize = [&](std::vector<std::uint32_t> perm, std::int32_t low, std::int32_t high) {
+    return bench.run<program::Quantize>(
+        bind_quantize, [&](flatbuffers::FlatBufferBuilder& builder) {
+          return program::CreateQuantizeDirect(builder, input, output, &perm, 2.5F, low, high);
+        });
+  };
+  ASSERT_TRUE(quantize({0, 2, 3, 1}, 1, 255).ok());
+  EXPECT_EQ(bench.values<std::uint8_t>(output), (Bytes{10, 15, 12, 1}));
+  EXPECT_FALSE(quantize({0, 2, 3, 3}, 1, 255).ok());
+  EXPECT_FALSE(quantize({0, 2, 3}, 1, 255).ok());
+  EXPECT_FALSE(quantize({0, 1, 2, 3}, 1, 255).ok());
+  EXPECT_FALSE(quantize({0, 2, 3, 1}, -1, 255).ok());
+  EXPECT_FALSE(quantize({0, 2, 3, 1}, 9, 8).ok());
+}
+
+TEST(BindConcat, JoinsAlongTheLastAxis) {
+  Bench bench;
+  const std::uint32_t a = bench.input(DType_UInt8, {2, 1}, Bytes{1, 2});
+  const std::uint32_t b = bench.input(DType_UInt8, {2, 2}, Bytes{3, 4, 5, 6});
+  const std::uint32_t output = bench.output(DType_UInt8, {2, 3});
+  const auto concat = [&](std::vector<std::uint32_t> inputs, std::uint32_t axis) {
+    return bench.run<program::Concat>(bind_concat, [&](flatbuffers::FlatBufferBuilder& builder) {
+      return program::CreateConcatDirect(builder, &inputs, output, axis);
+    });
+  };
+  ASSERT_TRUE(concat({a, b}, 1).ok());
+  EXPECT_EQ(bench.values<std::uint8_t>(output), (Bytes{1, 3, 4, 2, 5, 6}));
+  EXPECT_FALSE(concat({}, 1).ok());
+  EXPECT_FALSE(concat({a, b}, 2).ok());
+  EXPECT_FALSE(concat({a, a}, 1).ok());
+  EXPECT_FALSE(concat({a, b}, 0).ok());
+  EXPECT_FALSE(concat({a, output}, 1).ok());
+}
+
+}  // namespace
+}  // namespace enn
