@@ -34,6 +34,7 @@ test:  ## all tests: C++, sanitizers, Python
 .PHONY: lint
 lint:  ## format, clang-tidy, ruff, mypy, layers, names, paths, generated files, links
 	@scripts/setup.sh lint
+	@scripts/build_wheel.sh
 	@scripts/lint.sh
 
 .PHONY: format

@@ -1,6 +1,7 @@
 """Milliseconds per image: float and quantized_model in eager PyTorch, XNNPACK's int8 delegate, the .pte."""
 
 import argparse
+from functools import partial
 
 import torch
 
@@ -24,8 +25,8 @@ def measure(name: str, threads: list[int], rounds: int) -> dict[str, dict[str, f
                 {
                     "float eager": lambda: model(image),
                     "quantized_model eager": lambda: quantized(image),
-                    "XNNPACK": lambda xnnpack=xnnpack: xnnpack(image),
-                    ".pte": lambda pte=pte: pte(image),
+                    "XNNPACK": partial(xnnpack, image),
+                    ".pte": partial(pte, image),
                 },
                 rounds,
             )
