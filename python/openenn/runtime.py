@@ -1,9 +1,15 @@
 """Registers the EnnBackend delegate with ExecuTorch's runtime."""
 
 import ctypes
+import functools
 import importlib.metadata
 import warnings
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import torch
 
 BACKEND = "EnnBackend"
 LIBRARY = Path(__file__).parent / "lib" / "libexecutorch_backend_enn.so"
@@ -24,10 +30,48 @@ def register() -> None:
         return
     try:
         # Its symbols are global so that the registration and the runtime agree on one registry.
-        ctypes.CDLL(str(LIBRARY), mode=ctypes.RTLD_GLOBAL)
+        library = ctypes.CDLL(str(LIBRARY), mode=ctypes.RTLD_GLOBAL)
     except OSError as e:
         version = importlib.metadata.version("executorch")
         raise ImportError(f"openenn's delegate does not load beside executorch {version}: {e}") from e
     if BACKEND not in portable_lib._get_registered_backend_names():
         version = importlib.metadata.version("executorch")
         raise ImportError(f"openenn's delegate found another runtime than that of executorch {version}")
+    _check_layouts_of_inputs(library)
+
+
+def _check_layouts_of_inputs(library: ctypes.CDLL) -> None:
+    """Makes methods with our delegate refuse inputs that are not contiguous.
+
+    ExecuTorch copies the bytes of an input whatever its strides are, so a channels_last tensor reaches a delegate
+    with its elements in another order and without a sign of it.
+    """
+    from executorch import runtime
+
+    loaded_methods = library.enn_backend_loaded_methods
+    loaded_methods.restype = ctypes.c_uint64
+    load_method = runtime.Program.load_method
+    execute = runtime.Method.execute
+    ours: weakref.WeakSet[runtime.Method] = weakref.WeakSet()
+
+    @functools.wraps(load_method)
+    def load_and_note(self: Any, name: str) -> Any:
+        before = loaded_methods()
+        method = load_method(self, name)
+        if method is not None and loaded_methods() > before:
+            ours.add(method)
+        return method
+
+    @functools.wraps(execute)
+    def check_and_execute(self: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+        if self in ours:
+            for i, value in enumerate(inputs):
+                if isinstance(value, torch.Tensor) and not value.is_contiguous():
+                    raise ValueError(
+                        f"input {i} of shape {list(value.shape)} has strides {list(value.stride())}, but the program "
+                        "takes contiguous tensors: pass it through .contiguous()"
+                    )
+        return execute(self, inputs)
+
+    runtime.Program.load_method = load_and_note
+    runtime.Method.execute = check_and_execute

@@ -6,6 +6,7 @@
 #include <executorch/runtime/platform/log.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <thread>
@@ -84,6 +85,11 @@ Error report(const Status& status) {
   return error_of(status.code());
 }
 
+// How many methods this thread has loaded. ExecuTorch copies inputs into its own planned memory
+// before a delegate sees them, by bytes and not by strides; the Python door compares this number
+// before and after a load to know whose inputs it must check (openenn/runtime.py).
+thread_local std::uint64_t loaded_methods = 0;
+
 struct LoadedMethod {
   explicit LoadedMethod(std::unique_ptr<Program> loaded)
       : program(std::move(loaded)),
@@ -129,6 +135,7 @@ class EnnBackend final : public executorch::runtime::BackendInterface {
     if (loaded.value()->owns_payload()) processed->Free();
     auto* const method = new (std::nothrow) LoadedMethod(std::move(loaded).value());
     if (method == nullptr) return Error::DelegateMemoryAllocationFailed;
+    ++loaded_methods;
     return method;
   }
 
@@ -151,3 +158,7 @@ EnnBackend backend;
 
 }  // namespace
 }  // namespace enn
+
+extern "C" __attribute__((visibility("default"))) std::uint64_t enn_backend_loaded_methods() {
+  return enn::loaded_methods;
+}

@@ -86,6 +86,14 @@ def test_wrong_inputs_at_run_time(small_network, inputs) -> None:
     assert ((actual - expected) / common.output_scale(small_network.quantized)).round().abs().max() <= 1
 
 
+def test_channels_last_input_at_run_time(small_network) -> None:
+    (x,) = small_network.inputs
+    pte = common.Pte(small_network.buffer)
+    with pytest.raises(ValueError, match=r"input 0 of shape .* takes contiguous tensors: pass it through"):
+        pte(x.to(memory_format=torch.channels_last))
+    assert torch.equal(pte(x), pte(x.to(memory_format=torch.channels_last).contiguous()))
+
+
 def test_wrong_inputs_of_the_core_program(small_network) -> None:
     payload = payload_of(small_network)
     program = _core.Program(payload)
