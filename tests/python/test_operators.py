@@ -21,4 +21,4 @@ def test_every_operator_has_a_case() -> None:
     table = {operator for _, operator, _ in _core.operators()}
     shown = {operator for case in CASES.values() for operator in case.operators}
     # Every model begins with a quantize and ends with a dequantize.
-    assert table - {"quantize", "dequantize"} == shown
+    assert table - {"quantize", "dequantize"} - shown == set()

@@ -64,7 +64,11 @@ def test_scales_and_zero_points_equal_upstreams(name: str, per_channel: bool) ->
     layers = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
     assert len(weights) == len(layers)
     assert len(shared) - len(weights) >= len(layers)
-    different = {key: (ours[key], upstream[key]) for key in shared if ours[key] != upstream[key]}
+    # Upstream gives both operands and the result of an add one range; here each has its own (docs/differences.md).
+    exported = torch.export.export(model, inputs).module()
+    adds = [node for node in exported.graph.nodes if str(node.target).startswith("aten.add")]
+    around_adds = {node.name for add in adds for node in (add, *add.all_input_nodes, *add.users)}
+    different = {key: (ours[key], upstream[key]) for key in shared - around_adds if ours[key] != upstream[key]}
     assert different == {}
 
 
@@ -180,19 +184,20 @@ def test_quantization_aware_training_step() -> None:
     assert any(not torch.equal(a, b) for a, b in zip(before, prepared.parameters(), strict=True))
     move_exported_model_to_eval(prepared)
     found = quantization_of_values(convert_pt2e(prepared))
-    assert "relu" in found and "weight of conv2d" in found
+    assert "input_1" in found
+    assert any(key.startswith("weight of conv2d") for key in found)
 
 
 def test_dynamic_shapes_are_refused_with_the_nodes_name() -> None:
     batch = torch.export.Dim("batch", min=2, max=8)
     exported = torch.export.export(nn.ReLU(), (torch.randn(2, 3),), dynamic_shapes=({0: batch},)).module()
-    with pytest.raises(RuntimeError, match=r"'input'.*only static shapes"):
+    with pytest.raises(RuntimeError, match=r"'input_1'.*only static shapes"):
         EnnQuantizer().annotate(exported)
 
 
 def test_unknown_dtype_is_refused_with_the_nodes_name() -> None:
     exported = torch.export.export(nn.ReLU(), (torch.randn(2, 3, dtype=torch.bfloat16),)).module()
-    with pytest.raises(ValueError, match=r"'input'.*bfloat16"):
+    with pytest.raises(ValueError, match=r"'input_1'.*bfloat16"):
         EnnQuantizer().annotate(exported)
 
 
