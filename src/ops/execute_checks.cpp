@@ -86,6 +86,10 @@ Result<std::vector<std::uint32_t>> permutation(std::string_view name,
   std::vector<std::uint32_t> order(rank);
   std::iota(order.begin(), order.end(), 0U);
   if (perm != nullptr) {
+    if (perm->size() != rank) {
+      return error(Code::InvalidProgram, name, " has a perm of ", perm->size(), " entries for ",
+                   rank, " dimensions");
+    }
     std::vector<std::uint32_t> given(perm->begin(), perm->end());
     if (!std::is_permutation(given.begin(), given.end(), order.begin(), order.end())) {
       return error(Code::InvalidProgram, name, " has perm ", list_str(given),
