@@ -266,8 +266,11 @@ std::uint64_t ProgramBuilder::plan_arena() {
     if (buffer.storage == program::Storage_Arena && buffer.first_step >= 0)
       pending.push_back(&buffer);
   }
-  std::stable_sort(pending.begin(), pending.end(),
-                   [](const Buffer* a, const Buffer* b) { return a->bytes > b->bytes; });
+  // Buffers of one size stay in their order, so that the same graph gives the same bytes
+  // everywhere.
+  std::sort(pending.begin(), pending.end(), [](const Buffer* a, const Buffer* b) {
+    return a->bytes != b->bytes ? a->bytes > b->bytes : a < b;
+  });
   std::vector<Buffer*> placed;
   std::uint64_t total = 0;
   for (Buffer* buffer : pending) {
