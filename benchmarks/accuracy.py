@@ -58,10 +58,13 @@ def compare_noise(name: str, images: int) -> dict:
     quantized_xnnpack = quantize_for_xnnpack(model, samples, INPUTS)
     xnnpack = common.Pte(xnnpack_program(quantized_xnnpack, INPUTS))
     expected, eager, ours = outputs(model), outputs(quantized), outputs(pte)
+    with torch.backends.mkldnn.flags(enabled=False):
+        reordered = outputs(quantized)
     return {
         "pte_vs_float": sqnr(expected, ours),
         "quantized_vs_float": sqnr(expected, eager),
         "pte_vs_quantized": sqnr(eager, ours),
+        "quantized_reordered_vs_itself": sqnr(eager, reordered),
         "xnnpack_vs_its_quantized": sqnr(outputs(quantized_xnnpack), outputs(xnnpack)),
     }
 
@@ -87,7 +90,14 @@ def main() -> None:
     noise = {name: compare_noise(name, arguments.images) for name in common.steps(random, "random weights")}
     print_table(
         f"Random weights, {arguments.images} images of noise: SQNR in dB",
-        ["model", ".pte vs float", "quantized_model vs float", ".pte vs quantized_model", "XNNPACK vs its own"],
+        [
+            "model",
+            ".pte vs float",
+            "quantized_model vs float",
+            ".pte vs quantized_model",
+            "quantized_model without oneDNN vs itself",
+            "XNNPACK vs its own",
+        ],
         [[name, *(f"{value:.1f}" for value in result.values())] for name, result in noise.items()],
     )
     save(arguments.json, {"photographs": trained, "noise": noise})

@@ -1,5 +1,5 @@
-#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "bindings.hpp"
@@ -9,13 +9,16 @@ namespace enn::python {
 
 namespace {
 
-std::vector<std::pair<int, std::string>> partition_graph(const Graph& graph) {
+using Decision = std::tuple<int, std::string, std::vector<int>>;
+
+std::vector<Decision> partition_graph(const Graph& graph) {
   check(verify(graph));
   const Partitioning partitioning = partition(graph);
-  std::vector<std::pair<int, std::string>> nodes;
+  std::vector<Decision> nodes;
   nodes.reserve(partitioning.nodes.size());
-  for (const NodeDecision& node : partitioning.nodes)
-    nodes.emplace_back(node.partition, node.reason);
+  for (const NodeDecision& node : partitioning.nodes) {
+    nodes.emplace_back(node.partition, node.reason, node.copies);
+  }
   return nodes;
 }
 
@@ -24,7 +27,7 @@ std::vector<std::pair<int, std::string>> partition_graph(const Graph& graph) {
 void bind_partitioner(nb::module_& module) {
   module.def("partition", &partition_graph, nb::arg("graph"),
              "For each node its partition and \"\", or -1 and the reason why the engine leaves it "
-             "to others.");
+             "to others; and the further partitions that need a copy of it.");
 }
 
 }  // namespace enn::python

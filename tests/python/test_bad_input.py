@@ -62,6 +62,28 @@ def test_unsupported_operator_leaves_the_rest_delegated(caplog) -> None:
     assert ((actual - expected) / common.output_scale(lowered.quantized)).round().abs().max() <= 1
 
 
+class SharedWeight(nn.Module):
+    """One convolution before and behind an operator that is left to others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.convolution(torch.cumsum(self.convolution(x), 2))
+
+
+def test_weight_that_two_partitions_share() -> None:
+    inputs = (torch.randn(1, 3, 8, 8),)
+    lowered = lower(SharedWeight().eval(), inputs)
+    assert lowered.delegate_calls == 2
+    assert ["cumsum" in call for call in lowered.outside] == [True]
+    with torch.no_grad():
+        expected = lowered.quantized(*inputs)
+    actual = common.Pte(lowered.buffer)(*inputs)
+    assert ((actual - expected) / common.output_scale(lowered.quantized)).round().abs().max() <= 1
+
+
 @pytest.mark.parametrize(
     "inputs",
     [
