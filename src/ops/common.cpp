@@ -142,9 +142,18 @@ Result<Shape> broadcast(const Shape& a, const Shape& b) {
 bool is_constant_expression(const Graph& graph, ValueId id) {
   const Node* producer = graph.producer(id);
   if (producer == nullptr) return id != kNone && graph.value(id).is_constant();
-  return std::all_of(producer->inputs.begin(), producer->inputs.end(), [&](ValueId input) {
-    return input == kNone || is_constant_expression(graph, input);
-  });
+  switch (producer->op) {
+    case Op::Quantize:
+    case Op::Dequantize:
+    case Op::Permute:
+    case Op::Reshape:
+    case Op::Identity:
+      return std::ranges::all_of(producer->inputs, [&](ValueId input) {
+        return input == kNone || is_constant_expression(graph, input);
+      });
+    default:
+      return false;
+  }
 }
 
 std::int64_t window_output_size(std::int64_t input, std::int64_t kernel, std::int64_t stride,

@@ -55,7 +55,8 @@ class Arguments {
 // The shape of NumPy broadcasting, or an error that shows both.
 [[nodiscard]] Result<Shape> broadcast(const Shape& a, const Shape& b);
 
-// True when the value does not depend on any graph input.
+// True for a constant and for what the compiler computes from constants (pass fold_constants):
+// quantized, dequantized, permuted, reshaped.
 [[nodiscard]] bool is_constant_expression(const Graph& graph, ValueId id);
 
 // Output size of a pooling or convolution window along one dimension as ATen computes it; the

@@ -48,17 +48,23 @@ class Levels {
       level_[id] = std::max(level_[id], level_[producer] + crossing);
     }
     if (!taken(id)) return;
-    floating_[id] = constant;
+    floating_[id] = constant && has_only_taken_readers(id);
     level_[id] = std::max(level_[id], 0);
   }
 
+  [[nodiscard]] bool has_only_taken_readers(NodeId id) const {
+    return std::ranges::all_of(graph_.node(id).outputs, [&](ValueId output) {
+      return !graph_.is_output(output) &&
+             std::ranges::all_of(graph_.users(output), [&](NodeId user) { return taken(user); });
+    });
+  }
+
   void pull_to_users(NodeId id) {
-    if (!taken(id) || !(floating_[id] || graph_.node(id).op == Op::Dequantize)) return;
+    const bool pulled = floating_[id] || graph_.node(id).op == Op::Dequantize;
+    if (!taken(id) || !pulled || !has_only_taken_readers(id)) return;
     std::set<int> readers;
     for (const ValueId output : graph_.node(id).outputs) {
-      if (graph_.is_output(output)) return;
       for (const NodeId user : graph_.users(output)) {
-        if (!taken(user)) return;
         readers.insert(level_[user]);
         readers.insert(copies_[user].begin(), copies_[user].end());
       }
@@ -72,7 +78,7 @@ class Levels {
   const Graph& graph_;
   Partitioning& result_;
   std::vector<int> level_;
-  std::vector<bool> floating_;         // depends on no graph input
+  std::vector<bool> floating_;         // depends on no graph input and is read by taken nodes alone
   std::vector<std::set<int>> copies_;  // further levels that read a floating node
 };
 

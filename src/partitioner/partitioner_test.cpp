@@ -100,6 +100,19 @@ TEST(Partitioner, CopiesASharedWeightIntoEachPartition) {
   EXPECT_EQ(result.nodes[3].partition, 1);
 }
 
+// A constant expression that something left out reads stands where it is: what reads that in turn
+// must not share its partition.
+TEST(Partitioner, LeavesNoCycleThroughConstants) {
+  EXPECT_EQ(partitions(R"(graph {
+    input %x: float32[2]
+    constant %c: float32[2] = hex 0000803f0000803f
+    %s: float32[2] = sqrt(%c)
+    %u: float32[2] = unknown(%s) from "aten.erfinv.default"
+    %a: float32[2] = add(%x, %u)
+    return %a })"),
+            "s:0 u:- a:1 ");
+}
+
 TEST(Partitioner, SaysWhyANodeIsLeftOut) {
   const auto graph = parse(R"(graph {
     input %x: float32[1, 3, 7, 7]
