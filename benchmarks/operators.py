@@ -1,11 +1,28 @@
 """Each operator against quantized_model in eager PyTorch: largest difference in steps, and how many elements differ."""
 
 import argparse
+from typing import Any
 
 import torch
 
 from operator_cases import CASES, Case
 from report import common, print_table, save
+
+
+def steps_of_difference(expected: torch.Tensor, actual: torch.Tensor, quantized: torch.fx.GraphModule) -> torch.Tensor:
+    """In steps of the result's quantization; an integer or boolean result counts as it is."""
+    assert actual.shape == expected.shape
+    assert actual.dtype == expected.dtype
+    if not expected.is_floating_point():
+        return (actual.long() - expected.long()).abs()
+    return ((actual - expected) / common.output_scale(quantized)).round().abs()
+
+
+def calls_of(lowered: Any) -> tuple[int, int]:
+    """How many delegate calls, and how many operators outside of them."""
+    calls = [str(node.target) for node in lowered.exported_program().graph.nodes if node.op == "call_function"]
+    delegated = sum("call_delegate" in call for call in calls)
+    return delegated, sum("call_delegate" not in call and "getitem" not in call for call in calls)
 
 
 def compare(case: Case) -> dict:
@@ -16,17 +33,34 @@ def compare(case: Case) -> dict:
     with torch.no_grad():
         quantized = common.quantize(model, [inputs], inputs)
         lowered = common.lower(quantized, inputs)
-        calls = [node for node in lowered.exported_program().graph.nodes if node.op == "call_function"]
-        pte = common.Pte(lowered.to_executorch().buffer)
-        expected, actual = quantized(*inputs), pte(*inputs)
-    scale = common.output_scale(quantized)
-    difference = ((actual - expected) / scale).round().abs()
+        expected, actual = quantized(*inputs), common.Pte(lowered.to_executorch().buffer)(*inputs)
+    difference = steps_of_difference(expected, actual, quantized)
+    delegate_calls, outside = calls_of(lowered)
     return {
-        "elements": difference.numel(),
+        "elements": max(difference.numel(), *(tensor.numel() for tensor in inputs)),
         "largest_steps": int(difference.max()),
         "differing": int((difference > 0).sum()),
-        "delegate_calls": sum("call_delegate" in str(node.target) for node in calls),
-        "outside": sum("call_delegate" not in str(node.target) and "getitem" not in str(node.target) for node in calls),
+        "delegate_calls": delegate_calls,
+        "outside": outside,
+    }
+
+
+def compare_float(case: Case) -> dict:
+    """The model that was not quantized: largest difference relative to the largest result."""
+    torch.manual_seed(0)
+    model = case.module().eval()
+    inputs = case.inputs()
+    with torch.no_grad():
+        lowered = common.lower(model, inputs)
+        expected, actual = model(*inputs), common.Pte(lowered.to_executorch().buffer)(*inputs)
+    assert actual.dtype == expected.dtype
+    delegate_calls, outside = calls_of(lowered)
+    largest = float(expected.double().abs().max())
+    difference = float((actual.double() - expected.double()).abs().max())
+    return {
+        "difference": difference / largest if largest else difference,
+        "delegate_calls": delegate_calls,
+        "outside": outside,
     }
 
 

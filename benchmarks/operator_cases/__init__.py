@@ -1,0 +1,12 @@
+"""One small module per operator of the engine, with inputs of about 10^6 elements of its result."""
+
+from operator_cases import convolution, elementwise, images, movement, reductions
+from operator_cases.case import Case as Case
+
+CASES: dict[str, Case] = {
+    **convolution.CASES,
+    **elementwise.CASES,
+    **images.CASES,
+    **reductions.CASES,
+    **movement.CASES,
+}
