@@ -31,6 +31,18 @@ test:  ## all tests: C++, sanitizers, Python
 	@scripts/build_wheel.sh
 	@scripts/test.sh
 
+.PHONY: test-upstream
+test-upstream:  ## the tests of upstream's Exynos backend, unmodified, against ours
+	@scripts/setup.sh upstream
+	@scripts/build_wheel.sh
+	@python tests/upstream/run.py samsung
+
+.PHONY: test-suite
+test-suite:  ## ExecuTorch's cross-backend suite in our flows and XNNPACK's (hours)
+	@scripts/setup.sh upstream
+	@scripts/build_wheel.sh
+	@python tests/upstream/run.py operators; operators=$$?; python tests/upstream/run.py models && exit $$operators
+
 .PHONY: lint
 lint:  ## format, clang-tidy, ruff, mypy, layers, names, paths, generated files, links
 	@scripts/setup.sh lint

@@ -1,11 +1,13 @@
-"""Writes the tables of operators and models into README.md, from the core and from examples/models.py.
+"""Writes the generated tables: operators from the core, models and upstream's tests from what was recorded of them.
 
 With --check nothing is written: the exit code tells whether the tables are up to date.
 """
 
 import argparse
+import json
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,46 +16,84 @@ sys.path.insert(0, str(ROOT / "examples"))
 from models import MODELS  # noqa: E402
 from openenn import _core  # noqa: E402
 
+# The kinds of outcome of ExecuTorch's cross-backend suite, in the order of their columns.
+SUITE_RESULTS = ["Success (Delegated)", "Success (Undelegated)", "Skipped"]
 
-def operator_table() -> str:
+
+def table(columns: list[str], rows: list[list[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def operators() -> str:
     """One line per operator of the engine, with the overloads that become it."""
     overloads = defaultdict(list)
     families = {}
     for target, operator, family in _core.operators():
         overloads[operator].append(f"`{target}`")
         families[operator] = family
-    lines = ["| operator | family | PyTorch overloads |", "| --- | --- | --- |"]
-    lines += [f"| {name} | {families[name]} | {', '.join(targets)} |" for name, targets in overloads.items()]
-    return "\n".join(lines)
+    rows = [[name, families[name], ", ".join(targets)] for name, targets in overloads.items()]
+    return table(["operator", "family", "PyTorch overloads"], rows)
 
 
-def model_table() -> str:
+def families() -> str:
+    """One line per family of operators."""
+    members: dict[str, dict[str, None]] = defaultdict(dict)
+    for _, operator, family in _core.operators():
+        members[family][operator] = None
+    return table(["family", "operators"], [[family, ", ".join(names)] for family, names in members.items()])
+
+
+def models() -> str:
     """The networks that the tests lower."""
-    lines = ["| model | weights in tests and benchmarks |", "| --- | --- |"]
-    lines += [f"| {name} | {weights} |" for name, (weights, _) in MODELS.items()]
-    return "\n".join(lines)
+    return table(["model", "weights in tests and benchmarks"], [[name, kind] for name, (kind, _) in MODELS.items()])
 
 
-def replace_between(text: str, name: str, table: str) -> str:
+def upstream_tests() -> str:
+    """What the runs of tests/upstream/run.py recorded."""
+    rows = []
+    for name, flows in json.loads((ROOT / "docs" / "upstream_tests.json").read_text()).items():
+        for flow, results in flows.items():
+            delegated = results.get("passed", 0) + results.get(SUITE_RESULTS[0], 0)
+            undelegated, skipped = results.get(SUITE_RESULTS[1], 0), results.get(SUITE_RESULTS[2], 0)
+            skipped += results.get("skipped", 0)
+            failed = sum(results.values()) - delegated - undelegated - skipped
+            rows.append([name, flow, *map(str, (delegated, undelegated, skipped, failed))])
+    return table(["tests", "flow", "passed, delegated", "passed, nothing delegated", "skipped", "failed"], rows)
+
+
+# (file, name of the markers around the table) -> what stands between them
+TABLES: dict[tuple[str, str], Callable[[], str]] = {
+    ("docs/operators.md", "operators"): operators,
+    ("README.md", "families"): families,
+    ("README.md", "models"): models,
+    ("README.md", "upstream-tests"): upstream_tests,
+}
+
+
+def replace_between(text: str, name: str, content: str) -> str:
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     head, rest = text.split(begin, 1)
     _, tail = rest.split(end, 1)
-    return f"{head}{begin}\n{table}\n{end}{tail}"
+    return f"{head}{begin}\n{content}\n{end}{tail}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only say whether the tables are up to date")
     check = parser.parse_args().check
-    path = ROOT / "README.md"
-    old = path.read_text()
-    new = replace_between(replace_between(old, "operators", operator_table()), "models", model_table())
-    if new == old:
-        return 0
-    if check:
-        print("README.md: the generated tables are out of date; run make docs", file=sys.stderr)
+    stale = []
+    for (file, name), content in TABLES.items():
+        path = ROOT / file
+        old = path.read_text()
+        new = replace_between(old, name, content())
+        if new != old:
+            stale.append(f"{file}: the table '{name}' is out of date; run make docs")
+            if not check:
+                path.write_text(new)
+    if check and stale:
+        print("\n".join(stale), file=sys.stderr)
         return 1
-    path.write_text(new)
     return 0
 
 

@@ -1,22 +1,23 @@
 #!/usr/bin/env bash
-# scripts/setup.sh <group>: makes this machine ready for `make demo`, `make test`, `make bench` or `make lint`.
+# scripts/setup.sh <group>: makes this machine ready for `make demo`, `make test`, `make bench`, `make lint` or `make
+# test-upstream`.
 # Debian packages are installed when run as root; otherwise the command that installs them is printed and
 # the script stops. Python packages go into .venv, with pinned versions, and only when the pins changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-group=${1:?usage: scripts/setup.sh demo|test|bench|lint}
+group=${1:?usage: scripts/setup.sh demo|test|bench|lint|upstream}
 venv=.venv
 requirements=scripts/requirements
 
 build_packages=(g++ flatbuffers-compiler libflatbuffers-dev)
 case $group in
-  demo) packages=("${build_packages[@]}") ;;
+  demo | upstream) packages=("${build_packages[@]}") ;;
   test) packages=("${build_packages[@]}" libgtest-dev libgmock-dev libsimde-dev) ;;
   bench) packages=("${build_packages[@]}" libbenchmark-dev) ;;
   lint) packages=("${build_packages[@]}" libgtest-dev libgmock-dev libsimde-dev libbenchmark-dev
                   libclang-common-19-dev clang-19 clang-format-19 clang-tidy-19) ;;
-  *) echo "setup: unknown group '$group'; use demo, test, bench or lint" >&2; exit 2 ;;
+  *) echo "setup: unknown group '$group'; use demo, test, bench, lint or upstream" >&2; exit 2 ;;
 esac
 
 say() { printf '\033[1m[setup]\033[0m %s\n' "$*"; }
@@ -80,4 +81,4 @@ if [[ ! -x $venv/bin/python ]]; then
 fi
 install_requirements torch
 install_requirements demo
-case $group in test | lint) install_requirements develop ;; esac
+case $group in test | lint) install_requirements develop ;; upstream) install_requirements upstream ;; esac
