@@ -1,6 +1,7 @@
 """One small module per operator of the engine, with inputs of about 10^6 elements of its result."""
 
-from operator_cases import convolution, elementwise, images, movement, reductions
+from operator_cases import convolution, elementwise, images, indexing, movement, reductions
+from operator_cases.case import Call as Call
 from operator_cases.case import Case as Case
 
 CASES: dict[str, Case] = {
@@ -9,4 +10,5 @@ CASES: dict[str, Case] = {
     **images.CASES,
     **reductions.CASES,
     **movement.CASES,
+    **indexing.CASES,
 }

@@ -55,9 +55,12 @@ class Program {
   [[nodiscard]] virtual bool owns_payload() const noexcept = 0;
 
   // Preconditions: one pointer per input and output, each to at least the bytes of its type;
-  // outputs do not overlap inputs or each other. Does not allocate.
-  virtual void execute(std::span<const std::byte* const> inputs,
-                       std::span<std::byte* const> outputs, Parallel& parallel) noexcept = 0;
+  // outputs do not overlap inputs or each other. Does not allocate, unless it fails:
+  // InvalidArgument when an index that the model computes or is given lies outside the tensor that
+  // it points into. The outputs are incomplete then.
+  [[nodiscard]] virtual Status execute(std::span<const std::byte* const> inputs,
+                                       std::span<std::byte* const> outputs,
+                                       Parallel& parallel) noexcept = 0;
 };
 
 }  // namespace enn

@@ -98,7 +98,7 @@ class LoadedProgram {
       outputs.push_back(new_output(type));
       targets.push_back(static_cast<std::byte*>(outputs.back().data()));
     }
-    program_->execute(sources, targets, *pool_);
+    check(program_->execute(sources, targets, *pool_));
     return outputs;
   }
 

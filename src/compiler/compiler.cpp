@@ -51,9 +51,9 @@ Status check_disabled(const std::vector<std::string>& disabled) {
 Status check_taken(const Graph& graph) {
   for (const ValueId id : graph.inputs()) {
     const DType dtype = graph.value(id).type.dtype;
-    if (dtype != DType::Float32 && dtype != DType::Int8 && dtype != DType::UInt8) {
+    if (dtype == DType::Float16 || dtype == DType::Float64 || dtype == DType::Int16) {
       return error(Code::Unsupported, "input '", graph.value(id).name, "' is ", to_string(dtype),
-                   "; the engine takes float32, int8 and uint8");
+                   "; the engine takes float32, int8, uint8, int32, int64 and bool");
     }
   }
   for (const NodeId id : graph.order()) {

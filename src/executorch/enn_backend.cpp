@@ -144,7 +144,8 @@ class EnnBackend final : public executorch::runtime::BackendInterface {
     auto* const method = static_cast<LoadedMethod*>(handle);
     if (const Status status = method->take(args); !status.ok()) return report(status);
     RuntimeParallel parallel;
-    method->program->execute(method->inputs, method->outputs, parallel);
+    const Status status = method->program->execute(method->inputs, method->outputs, parallel);
+    if (!status.ok()) return report(status);
     if (!parallel.failed()) return Error::Ok;
     return report(error(Code::Internal, "the runtime's thread pool refused a job"));
   }

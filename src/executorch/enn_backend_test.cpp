@@ -106,7 +106,7 @@ TEST_F(EnnBackendTest, ComputesWhatTheEngineComputes) {
   const std::byte* const inputs[] = {reinterpret_cast<const std::byte*>(in_.data())};
   std::byte* const outputs[] = {reinterpret_cast<std::byte*>(expected.data())};
   SerialParallel serial;
-  program.value()->execute(inputs, outputs, serial);
+  ASSERT_TRUE(program.value()->execute(inputs, outputs, serial).ok());
   EXPECT_EQ(out_, expected);
   EXPECT_NE(out_, std::vector<float>(32));
 

@@ -1,6 +1,7 @@
 #include "ops/common.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace enn {
@@ -182,6 +183,19 @@ std::optional<std::string> dtype_reason(const Graph& graph, const Node& node,
     }
   }
   return std::nullopt;
+}
+
+std::optional<std::string> move_reason(const Graph& graph, const Node& node) {
+  constexpr std::size_t kLargestRank = 8;  // of a program's tensors
+  for (const std::vector<ValueId>* ids : {&node.inputs, &node.outputs}) {
+    for (const ValueId id : *ids) {
+      const std::size_t rank = id == kNone ? 0 : graph.value(id).type.shape.size();
+      if (rank > kLargestRank) return str("rank ", rank, " is above ", kLargestRank);
+    }
+  }
+  return dtype_reason(graph, node,
+                      std::array{DType::Float32, DType::Int8, DType::UInt8, DType::Int32,
+                                 DType::Int64, DType::Bool});
 }
 
 bool is_float_value(const Graph& graph, ValueId id) {

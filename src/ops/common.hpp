@@ -71,6 +71,9 @@ class Arguments {
 [[nodiscard]] std::optional<std::string> dtype_reason(const Graph& graph, const Node& node,
                                                       std::span<const DType> allowed);
 
+// Why an operator that only moves elements does not take `node`: its rank or an element type.
+[[nodiscard]] std::optional<std::string> move_reason(const Graph& graph, const Node& node);
+
 // Spec building blocks for annotate.cpp.
 [[nodiscard]] bool is_float_value(const Graph& graph, ValueId id);
 // Every float operand and the result get the activation spec.

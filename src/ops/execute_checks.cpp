@@ -106,6 +106,21 @@ Result<std::vector<std::uint32_t>> permutation(std::string_view name,
   return order;
 }
 
+bool stays_inside(const std::vector<std::int64_t>& shape, const std::vector<std::int64_t>& strides,
+                  std::int64_t offset, std::int64_t numel) {
+  std::int64_t first = offset;
+  std::int64_t last = offset;
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    std::int64_t reach = 0;
+    std::int64_t& end = strides[d] < 0 ? first : last;
+    if (__builtin_mul_overflow(shape[d] - 1, strides[d], &reach) ||
+        __builtin_add_overflow(end, reach, &end)) {
+      return false;
+    }
+  }
+  return first >= 0 && last < numel;
+}
+
 Status check_window(std::string_view name, const WindowAxis& axis) {
   for (const std::int64_t value : {axis.kernel, axis.stride, axis.dilation}) {
     if (value < 1 || value > kMaxWindowAttribute) {

@@ -53,6 +53,12 @@ template <typename Run>
     std::string_view name, const flatbuffers::Vector<std::uint32_t>* perm, const TensorInfo& input,
     const TensorInfo& output);
 
+// True when a walk of `shape` by `strides` from element `offset` stays in a tensor of `numel`
+// elements. Precondition: sizes are at least 1, and as many as strides.
+[[nodiscard]] bool stays_inside(const std::vector<std::int64_t>& shape,
+                                const std::vector<std::int64_t>& strides, std::int64_t offset,
+                                std::int64_t numel);
+
 // One spatial dimension of a sliding window.
 struct WindowAxis {
   std::int64_t in = 1, out = 1, kernel = 1, stride = 1, pad = 0, dilation = 1;

@@ -58,7 +58,10 @@ class Bench final : public Binder {
     frame.scratch = reinterpret_cast<std::byte*>(
         (reinterpret_cast<std::uintptr_t>(memory.data()) + 63) / 64 * 64);
     frame.parallel = &parallel;
+    RunFailure failure;
+    frame.failure = &failure;
     bound.value()->run(frame);
+    if (failure.failed) return error(Code::InvalidArgument, "index ", failure.index);
     return {};
   }
 
@@ -96,7 +99,8 @@ class Bench final : public Binder {
     info.numel = 1;
     for (const std::int64_t size : shape) info.numel *= size;
     info.shape = std::move(shape);
-    info.bytes = static_cast<std::size_t>(info.numel) * (dtype == DType_Float32 ? 4 : 1);
+    const std::size_t wide = dtype == program::DType_Int64 ? 8 : 1;
+    info.bytes = static_cast<std::size_t>(info.numel) * (dtype == DType_Float32 ? 4 : wide);
     info.storage = storage;
     info.offset = section.size();
     section.resize((section.size() + info.bytes + 127) / 64 * 64);
@@ -384,6 +388,90 @@ TEST(BindConcat, JoinsAlongTheLastAxis) {
   EXPECT_FALSE(concat({a, a}, 1).ok());
   EXPECT_FALSE(concat({a, b}, 0).ok());
   EXPECT_FALSE(concat({a, output}, 1).ok());
+}
+
+// Columns of [2, 4] bytes that two indices name.
+class IndexTest : public ::testing::Test {
+ protected:
+  Status gather() {
+    return bench_.run<program::Gather>(bind_gather, [&](flatbuffers::FlatBufferBuilder& builder) {
+      return program::CreateGatherDirect(builder, input_, output_, offset_, &strides_, &indices_,
+                                         &sizes_, &steps_, &index_strides_);
+    });
+  }
+  Status scatter(bool accumulate = false) {
+    return bench_.run<program::Scatter>(bind_scatter, [&](flatbuffers::FlatBufferBuilder& builder) {
+      return program::CreateScatterDirect(builder, input_, source_, whole_, &shape_, offset_,
+                                          &strides_, &source_strides_, &indices_, &sizes_, &steps_,
+                                          &index_strides_, accumulate);
+    });
+  }
+
+  Bench bench_;
+  std::uint32_t input_ = bench_.input(DType_UInt8, {2, 4}, Bytes{1, 2, 3, 4, 5, 6, 7, 8});
+  std::uint32_t source_ = bench_.input(DType_UInt8, {2, 2}, Bytes{10, 11, 12, 13});
+  std::uint32_t index_ = bench_.input(program::DType_Int64, {2}, std::vector<std::int64_t>{3, -4});
+  std::uint32_t wrong_ = bench_.input(program::DType_Int64, {2}, std::vector<std::int64_t>{3, 4});
+  std::uint32_t output_ = bench_.output(DType_UInt8, {2, 2});
+  std::uint32_t whole_ = bench_.output(DType_UInt8, {2, 4});
+  std::uint64_t offset_ = 0;
+  std::vector<std::uint32_t> shape_{2, 2};
+  std::vector<std::int64_t> strides_{4, 0};
+  std::vector<std::int64_t> source_strides_{2, 1};
+  std::vector<std::uint32_t> indices_{index_};
+  std::vector<std::uint32_t> sizes_{4};
+  std::vector<std::int64_t> steps_{1};
+  std::vector<std::int64_t> index_strides_{0, 1};
+};
+
+TEST_F(IndexTest, ReadsAndWritesWhereIndicesSay) {
+  ASSERT_TRUE(gather().ok());
+  EXPECT_EQ(bench_.values<std::uint8_t>(output_), (Bytes{4, 1, 8, 5}));
+  ASSERT_TRUE(scatter().ok());
+  EXPECT_EQ(bench_.values<std::uint8_t>(whole_), (Bytes{11, 2, 3, 10, 13, 6, 7, 12}));
+}
+
+TEST_F(IndexTest, EndsAtAnIndexOutOfRange) {
+  indices_ = {wrong_};
+  EXPECT_EQ(gather().message(), "index 4");
+  EXPECT_EQ(scatter().message(), "index 4");
+}
+
+TEST_F(IndexTest, RefusesWalksThatLeaveTheirTensors) {
+  const auto refused = [&](auto& field, auto value) {
+    const auto before = field;
+    field = value;
+    EXPECT_EQ(gather().code(), Code::InvalidProgram);
+    EXPECT_EQ(scatter().code(), Code::InvalidProgram);
+    field = before;
+  };
+  using List = std::vector<std::int64_t>;
+  refused(offset_, std::uint64_t{1});
+  refused(offset_, UINT64_MAX);
+  refused(strides_, List{5, 0});
+  refused(strides_, List{-1, 0});
+  refused(strides_, List{4});
+  refused(strides_, List{INT64_MAX, INT64_MAX});
+  refused(sizes_, std::vector<std::uint32_t>{5});
+  refused(sizes_, std::vector<std::uint32_t>{0});
+  refused(sizes_, std::vector<std::uint32_t>{});
+  refused(steps_, List{2});
+  refused(steps_, List{-1});
+  refused(index_strides_, List{0, 2});
+  refused(index_strides_, List{1, 1});
+  refused(index_strides_, List{0, -1});
+  refused(index_strides_, List{});
+  refused(indices_, std::vector<std::uint32_t>{source_});
+  refused(indices_, std::vector<std::uint32_t>{100});
+  refused(indices_, std::vector<std::uint32_t>{index_, index_});
+  source_strides_ = {2, 2};
+  EXPECT_FALSE(scatter().ok());
+  source_strides_ = {2, 1};
+  EXPECT_FALSE(scatter(true).ok());
+  shape_ = {0, 2};
+  EXPECT_FALSE(scatter().ok());
+  shape_ = std::vector<std::uint32_t>(9, 1);
+  EXPECT_FALSE(scatter().ok());
 }
 
 }  // namespace

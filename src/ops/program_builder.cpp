@@ -93,6 +93,16 @@ std::uint32_t physical_dim(const Value& value, std::int64_t dim) {
   return static_cast<std::uint32_t>(found - kChannelsLastOrder.begin());
 }
 
+std::vector<std::int64_t> memory_strides(const Value& value) {
+  const Shape shape = physical_shape(value);
+  Shape dense(shape.size(), 1);
+  for (std::size_t d = shape.size(); d-- > 1;) dense[d - 1] = dense[d] * shape[d];
+  Shape strides(shape.size());
+  for (std::size_t d = 0; d < strides.size(); ++d)
+    strides[d] = dense[physical_dim(value, static_cast<std::int64_t>(d))];
+  return strides;
+}
+
 std::vector<std::uint32_t> layout_permutation(const Value& from, const Value& to) {
   if (from.layout == to.layout) {
     std::vector<std::uint32_t> identity(from.type.shape.size());

@@ -22,6 +22,8 @@ namespace enn {
 [[nodiscard]] Shape physical_shape(const Value& value);
 // Logical dimension -> dimension in memory.
 [[nodiscard]] std::uint32_t physical_dim(const Value& value, std::int64_t dim);
+// For each logical dimension, how many elements lie between neighbours in memory.
+[[nodiscard]] std::vector<std::int64_t> memory_strides(const Value& value);
 // The permutation of memory dimensions that takes `from` to `to`, two values of one logical shape.
 [[nodiscard]] std::vector<std::uint32_t> layout_permutation(const Value& from, const Value& to);
 

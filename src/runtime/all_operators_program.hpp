@@ -192,10 +192,43 @@ inline void add_float_half(ProgramMaker& maker) {
   maker.step(pool, "pool_f32");
 }
 
+// Places that index tensors give: float32[1, 8, 8, 2] -> the same.
+inline void add_index_part(ProgramMaker& maker) {
+  using namespace program;
+  const std::uint32_t x = maker.input(DType_Float32, {1, 8, 8, 2});
+  const std::uint32_t taken = maker.arena(DType_Float32, {1, 8, 8, 2});
+  GatherT gather;  // rows in another order
+  gather.input = x;
+  gather.output = taken;
+  gather.strides = {128, 0, 2, 1};
+  gather.indices = {
+      maker.constant(DType_Int64, {8}, std::vector<std::int64_t>{7, 6, 5, 4, 0, 1, -5, -6})};
+  gather.sizes = {8};
+  gather.steps = {16};
+  gather.index_strides = {0, 1, 0, 0};
+  maker.step(gather, "gather");
+
+  ScatterT scatter;  // two rows, added to two others
+  scatter.input = taken;
+  scatter.source = x;
+  scatter.output = maker.output(DType_Float32, {1, 8, 8, 2});
+  scatter.shape = {2, 16};
+  scatter.offset = 16;
+  scatter.strides = {0, 1};
+  scatter.source_strides = {16, 1};
+  scatter.indices = {maker.constant(DType_Int32, {2}, std::vector<std::int32_t>{2, -1})};
+  scatter.sizes = {7};
+  scatter.steps = {16};
+  scatter.index_strides = {1, 0};
+  scatter.accumulate = true;
+  maker.step(scatter, "scatter");
+}
+
 inline ProgramMaker all_operators_program() {
   ProgramMaker maker;
   add_quantized_half(maker);
   add_float_half(maker);
+  add_index_part(maker);
   return maker;
 }
 

@@ -82,7 +82,7 @@ struct Buffers {
 
 std::vector<std::vector<std::byte>> run(Program& program, Parallel& parallel) {
   Buffers buffers(program);
-  program.execute(buffers.input_pointers, buffers.output_pointers, parallel);
+  EXPECT_TRUE(program.execute(buffers.input_pointers, buffers.output_pointers, parallel).ok());
   return buffers.outputs;
 }
 
@@ -130,7 +130,7 @@ TEST(Execute, AHandComputedProgram) {
   const std::byte* const inputs[] = {reinterpret_cast<const std::byte*>(in.data())};
   std::byte* const outputs[] = {reinterpret_cast<std::byte*>(out.data())};
   SerialParallel serial;
-  program->execute(inputs, outputs, serial);
+  ASSERT_TRUE(program->execute(inputs, outputs, serial).ok());
   // q = 130, 255 | 128 + rint(1.5) = 130, 0 | 128 + rint(-0.5) = 128, 0; then (255 - q - 127) / 4.
   EXPECT_EQ(out, (std::vector<float>{-0.5F, -31.75F, -0.5F, 32.0F, 0.0F, 32.0F}));
 }
@@ -143,7 +143,7 @@ TEST(Execute, AllocatesNothing) {
   const std::unique_ptr<Parallel> pool = make_thread_pool(2);
   const std::size_t before = allocations.load();
   for (int i = 0; i < 3; ++i) {
-    program->execute(buffers.input_pointers, buffers.output_pointers, *pool);
+    ASSERT_TRUE(program->execute(buffers.input_pointers, buffers.output_pointers, *pool).ok());
   }
   EXPECT_EQ(allocations.load(), before);
 }
@@ -197,6 +197,36 @@ TEST(Execute, UsesNoMoreThreadsThanItWasLoadedFor) {
   EXPECT_EQ(run(*program, boastful), run(*program, serial));
 }
 
+TEST(Execute, AnIndexOutOfRangeEndsTheRunAndIsNamed) {
+  ProgramMaker maker;
+  program::GatherT gather;
+  gather.input = maker.input(program::DType_Float32, {3});
+  gather.output = maker.output(program::DType_Float32, {2});
+  gather.strides = {0};
+  gather.indices = {maker.input(program::DType_Int64, {2})};
+  gather.sizes = {3};
+  gather.steps = {1};
+  gather.index_strides = {1};
+  maker.step(gather, "chosen");
+  const std::vector<std::byte> payload = maker.payload();
+  const std::unique_ptr<Program> program = load(payload);
+  ASSERT_NE(program, nullptr);
+  const std::vector<float> in{1.0F, 2.0F, 3.0F};
+  std::vector<std::int64_t> indices{0, 3};
+  std::vector<float> out(2);
+  const std::byte* const inputs[] = {reinterpret_cast<const std::byte*>(in.data()),
+                                     reinterpret_cast<const std::byte*>(indices.data())};
+  std::byte* const outputs[] = {reinterpret_cast<std::byte*>(out.data())};
+  SerialParallel serial;
+  const Status status = program->execute(inputs, outputs, serial);
+  EXPECT_EQ(status.code(), Code::InvalidArgument);
+  EXPECT_EQ(status.message(),
+            "step 0 (Gather 'chosen'): index 3 is out of range for a dimension of size 3");
+  indices = {-1, 1};
+  ASSERT_TRUE(program->execute(inputs, outputs, serial).ok());
+  EXPECT_EQ(out, (std::vector<float>{3.0F, 2.0F}));
+}
+
 TEST(Execute, RunsDoNotDependOnEarlierOnes) {
   const std::vector<std::byte> payload = testing::all_operators_program().payload();
   const std::unique_ptr<Program> program = load(payload);
@@ -205,7 +235,7 @@ TEST(Execute, RunsDoNotDependOnEarlierOnes) {
   const auto first = run(*program, serial);
   Buffers other(*program);
   for (auto& bytes : other.inputs) std::memset(bytes.data(), 0xFF, bytes.size());  // NaN
-  program->execute(other.input_pointers, other.output_pointers, serial);
+  ASSERT_TRUE(program->execute(other.input_pointers, other.output_pointers, serial).ok());
   EXPECT_NE(other.outputs, first);
   EXPECT_EQ(run(*program, serial), first);
 }

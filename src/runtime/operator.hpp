@@ -31,6 +31,13 @@ struct TensorInfo {
   std::int32_t zero_point = 0;
 };
 
+// Why a run ended before its last step: an index that its data do not allow.
+struct RunFailure {
+  bool failed = false;
+  std::int64_t index = 0;
+  std::int64_t size = 0;  // of the dimension
+};
+
 // Base addresses during one run. Inputs and outputs are the caller's, at no particular alignment.
 struct Frame {
   std::byte* arena = nullptr;  // 64-byte aligned
@@ -39,6 +46,13 @@ struct Frame {
   std::span<std::byte* const> outputs;
   std::byte* scratch = nullptr;  // 64-byte aligned, at least the largest scratch request
   Parallel* parallel = nullptr;
+  RunFailure* failure = nullptr;
+
+  // Ends the run behind the operator that calls it, from the thread that runs the operator; its
+  // result may be incomplete.
+  void fail_index(std::int64_t index, std::int64_t size) const noexcept {
+    if (failure != nullptr && !failure->failed) *failure = {true, index, size};
+  }
 
   [[nodiscard]] const std::byte* read(const TensorInfo& tensor) const noexcept {
     switch (tensor.storage) {

@@ -107,8 +107,9 @@ class LoadedProgram final : public Program {
   [[nodiscard]] std::size_t arena_bytes() const noexcept override { return arena_bytes_; }
   [[nodiscard]] bool owns_payload() const noexcept override { return own_body_.data() != nullptr; }
 
-  void execute(std::span<const std::byte* const> inputs, std::span<std::byte* const> outputs,
-               Parallel& parallel) noexcept override {
+  [[nodiscard]] Status execute(std::span<const std::byte* const> inputs,
+                               std::span<std::byte* const> outputs,
+                               Parallel& parallel) noexcept override {
     LimitedParallel limited(parallel, max_threads_);
     Frame frame;
     frame.arena = arena_.data();
@@ -117,10 +118,26 @@ class LoadedProgram final : public Program {
     frame.outputs = outputs;
     frame.scratch = scratch_.data();
     frame.parallel = &limited;
-    for (const OperatorPtr& op : operators_) op->run(frame);
+    RunFailure failure;
+    frame.failure = &failure;
+    for (std::size_t i = 0; i < operators_.size(); ++i) {
+      operators_[i]->run(frame);
+      if (failure.failed) return failed_step(i, failure);
+    }
+    return {};
   }
 
  private:
+  [[nodiscard]] Status failed_step(std::size_t index, const RunFailure& failure) const noexcept {
+    try {
+      return error(Code::InvalidArgument, "step ", index, " (", steps_[index].op, " '",
+                   steps_[index].name, "'): index ", failure.index,
+                   " is out of range for a dimension of size ", failure.size);
+    } catch (const std::bad_alloc&) {
+      return {Code::InvalidArgument, {}};
+    }
+  }
+
   static Status out_of_memory(std::size_t bytes) {
     return error(Code::ResourceExhausted, "cannot allocate ", bytes, " bytes for the program");
   }

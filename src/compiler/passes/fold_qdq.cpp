@@ -45,10 +45,12 @@ class QdqFolder {
         const NodeId move = graph_.value(moved).producer;
         if (move == kNone || graph_.users(moved).size() != 1 || graph_.is_output(moved)) break;
         const Node moving = graph_.node(move);
-        if (moving.inputs.size() != 1 || moving.outputs.size() != 1 ||
+        if (!moves_one_operand(moving) || moving.outputs.size() != 1 ||
             traits(graph_, moving).quantized != QuantizedForm::Moves) {
           break;
         }
+        // What the compiler does not compute would be quantized in every run.
+        if (graph_.value(moving.inputs[0]).is_constant()) break;
         Node& last = graph_.node(quantize);
         const TensorType type{graph_.value(last.outputs[0]).type.dtype,
                               graph_.value(moving.inputs[0]).type.shape};
@@ -60,13 +62,26 @@ class QdqFolder {
         now_moves.attrs = moving.attrs;
         now_moves.attrs.erase("dtype");
         now_moves.source = moving.source;
-        now_moves.inputs = {graph_.node(hoisted).outputs[0]};
+        now_moves.inputs = moving.inputs;
+        now_moves.inputs[0] = graph_.node(hoisted).outputs[0];
         graph_.value(now_moves.outputs[0]).quant =
             quant_params(graph_, graph_.node(hoisted)).value();
         graph_.erase_node(move);
         quantize = hoisted;
       }
     }
+  }
+
+  [[nodiscard]] bool is_index(ValueId id) const {
+    if (id == kNone) return false;
+    const DType dtype = graph_.value(id).type.dtype;
+    return dtype == DType::Int32 || dtype == DType::Int64;
+  }
+
+  // Its first operand is what it moves; any others say where to.
+  [[nodiscard]] bool moves_one_operand(const Node& node) const {
+    return std::all_of(node.inputs.begin() + 1, node.inputs.end(),
+                       [&](ValueId id) { return id == kNone || is_index(id); });
   }
 
   // Every 8-bit value that is quantized or dequantized carries its parameters. A value that is
@@ -148,7 +163,7 @@ class QdqFolder {
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       ValueId operand = node.inputs[i];
       const bool is_bias = weighted && i == 2;
-      if (!is_bias) {
+      if (!is_bias && !is_index(operand)) {
         operand = quantized_source(node.inputs[i]);
         if (operand == kNone && node.inputs.size() == 2)
           operand = quantized_scalar(node.inputs[i], dtype);
@@ -176,7 +191,7 @@ class QdqFolder {
   // dequantized behind it.
   [[nodiscard]] bool move_before_dequantize(NodeId id) {
     const Node node = graph_.node(id);
-    if (node.inputs.size() != 1) return false;
+    if (!moves_one_operand(node)) return false;
     const ValueId source = quantized_source(node.inputs[0]);
     if (source == kNone || !graph_.value(source).quant->per_tensor()) return false;
     const DType dtype = graph_.value(source).type.dtype;
@@ -185,8 +200,10 @@ class QdqFolder {
       types.push_back({dtype, graph_.value(output).type.shape});
     Attributes attrs = node.attrs;
     attrs.erase("dtype");  // of an identity: the result has the operand's now
-    const NodeId moved =
-        graph_.insert_node(id, node.op, node.name + ".moved", {source}, types, std::move(attrs));
+    std::vector<ValueId> operands = node.inputs;
+    operands[0] = source;
+    const NodeId moved = graph_.insert_node(id, node.op, node.name + ".moved", std::move(operands),
+                                            types, std::move(attrs));
     graph_.node(moved).name = node.name;
     graph_.node(moved).target = node.target;
     graph_.node(moved).source = node.source;
@@ -217,7 +234,9 @@ class QdqFolder {
     std::vector<ValueId> operands = quantized_operands(graph_.node(id), type.dtype);
     if (operands.empty()) return;
     if (form == QuantizedForm::Moves) {
-      for (ValueId& operand : operands) operand = requantized(id, operand, params);
+      for (ValueId& operand : operands) {
+        if (!is_index(operand)) operand = requantized(id, operand, params);
+      }
     }
     graph_.node(id).inputs = std::move(operands);
     graph_.node(id).outputs = {result};

@@ -1,5 +1,5 @@
 // Operators that move elements. Reshape: attribute shape. Permute: dims. Concat: dim; any number of
-// operands. Identity: none.
+// operands. Stack: dim, a new dimension of the result. Identity: none.
 #include <numeric>
 
 #include "ops/common.hpp"
@@ -48,13 +48,57 @@ Result<NodeId> add_transpose(Graph& graph, const Call& call, Op op, std::int64_t
 
 Result<NodeId> import_transpose(Graph& graph, const Call& call, Op op) {
   const Arguments args(call);
-  ENN_ASSIGN(const std::int64_t dim0, args.integer("dim0"));
-  ENN_ASSIGN(const std::int64_t dim1, args.integer("dim1"));
+  const bool axes = args.has("axis0");  // swapaxes
+  ENN_ASSIGN(const std::int64_t dim0, args.integer(axes ? "axis0" : "dim0"));
+  ENN_ASSIGN(const std::int64_t dim1, args.integer(axes ? "axis1" : "dim1"));
   return add_transpose(graph, call, op, dim0, dim1);
 }
 
 Result<NodeId> import_t(Graph& graph, const Call& call, Op op) {
   return add_transpose(graph, call, op, 0, 1);
+}
+
+Result<NodeId> import_matrix_t(Graph& graph, const Call& call, Op op) {
+  return add_transpose(graph, call, op, -2, -1);
+}
+
+Result<NodeId> import_numpy_t(Graph& graph, const Call& call, Op op) {
+  ENN_ASSIGN(const ValueId input, Arguments(call).tensor("self"));
+  std::vector<std::int64_t> dims(graph.value(input).type.shape.size());
+  std::iota(dims.rbegin(), dims.rend(), std::int64_t{0});
+  Attributes attrs;
+  attrs.set("dims", std::move(dims));
+  return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
+}
+
+// The dimensions `source` move to the places `destination`; the others keep their order.
+Result<NodeId> import_movedim(Graph& graph, const Call& call, Op op) {
+  const Arguments args(call);
+  ENN_ASSIGN(const ValueId input, args.tensor("self"));
+  ENN_ASSIGN(const auto from, args.integers("source"));
+  ENN_ASSIGN(const auto to, args.integers("destination"));
+  const std::size_t rank = graph.value(input).type.shape.size();
+  if (from.size() != to.size()) {
+    return error(Code::InvalidArgument, "node '", call.name, "' moves dimensions ", list_str(from),
+                 " to ", list_str(to));
+  }
+  std::vector<std::int64_t> dims(rank, -1);
+  std::vector<bool> moved(rank, false);
+  for (std::size_t i = 0; i < from.size() && rank > 0; ++i) {
+    ENN_ASSIGN(const std::int64_t source, normalized_dim(from[i], rank));
+    ENN_ASSIGN(const std::int64_t destination, normalized_dim(to[i], rank));
+    dims[static_cast<std::size_t>(destination)] = source;
+    moved[static_cast<std::size_t>(source)] = true;
+  }
+  std::size_t next = 0;
+  for (std::int64_t& dim : dims) {
+    if (dim >= 0) continue;
+    while (next < rank && moved[next]) ++next;
+    dim = static_cast<std::int64_t>(next++);
+  }
+  Attributes attrs;
+  attrs.set("dims", std::move(dims));
+  return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
 }
 
 Result<NodeId> import_concat(Graph& graph, const Call& call, Op op) {
@@ -65,6 +109,10 @@ Result<NodeId> import_concat(Graph& graph, const Call& call, Op op) {
   Attributes attrs;
   attrs.set("dim", dim);
   return NodeId{add_call(graph, call, op, std::move(tensors), std::move(attrs))};
+}
+
+Result<NodeId> import_stack(Graph& graph, const Call& call, Op op) {
+  return import_concat(graph, call, op);
 }
 
 Result<NodeId> import_identity(Graph& graph, const Call& call, Op op) {

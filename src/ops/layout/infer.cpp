@@ -7,14 +7,22 @@ namespace {
 
 using Types = std::vector<TensorType>;
 
+// An operand of shape [0] joins with any other.
+bool is_placeholder(const Shape& shape) { return shape == Shape{0}; }
+
 Result<Types> infer_concat(const Graph& graph, const Node& node) {
   if (node.inputs.empty()) return error(Code::InvalidGraph, "expected at least one operand");
   TensorType out = graph.value(node.inputs[0]).type;
+  for (const ValueId id : node.inputs) {
+    if (is_placeholder(out.shape)) out.shape = graph.value(id).type.shape;
+  }
   const auto dim = static_cast<std::size_t>(node.attrs.integer("dim"));
   if (dim >= out.shape.size()) return error(Code::InvalidGraph, "dim ", dim, " is out of range");
+  const std::size_t rank = out.shape.size();
   out.shape[dim] = 0;
   for (const ValueId id : node.inputs) {
     Shape shape = graph.value(id).type.shape;
+    if (is_placeholder(shape) && rank != 1) continue;
     if (shape.size() != out.shape.size())
       return error(Code::InvalidGraph, "operands differ in rank");
     const std::int64_t extent = shape[dim];
@@ -25,10 +33,26 @@ Result<Types> infer_concat(const Graph& graph, const Node& node) {
   return Types{std::move(out)};
 }
 
+Result<Types> infer_stack(const Graph& graph, const Node& node) {
+  if (node.inputs.empty()) return error(Code::InvalidGraph, "expected at least one operand");
+  TensorType out = graph.value(node.inputs[0]).type;
+  const std::int64_t dim = node.attrs.integer("dim");
+  if (dim < 0 || dim > static_cast<std::int64_t>(out.shape.size()))
+    return error(Code::InvalidGraph, "dim ", dim, " is out of range");
+  for (const ValueId id : node.inputs) {
+    if (graph.value(id).type.shape != out.shape)
+      return error(Code::InvalidGraph, "operands differ in shape");
+  }
+  out.shape.insert(out.shape.begin() + static_cast<std::ptrdiff_t>(dim),
+                   static_cast<std::int64_t>(node.inputs.size()));
+  return Types{std::move(out)};
+}
+
 }  // namespace
 
 Result<Types> infer_layout(const Graph& graph, const Node& node) {
   if (node.op == Op::Concat) return infer_concat(graph, node);
+  if (node.op == Op::Stack) return infer_stack(graph, node);
   if (node.inputs.size() != 1) return error(Code::InvalidGraph, "expected one operand");
   const TensorType& input = graph.value(node.inputs[0]).type;
   if (node.op == Op::Identity) {

@@ -47,7 +47,19 @@ Status lower_layout(const Graph& graph, const Node& node, ProgramBuilder& builde
       break;
   }
   program::ConcatT op;
-  for (const ValueId id : node.inputs) op.inputs.push_back(builder.read(id));
+  if (node.op == Op::Stack) {
+    const std::int64_t dim = node.attrs.integer("dim");
+    Shape shape = input.type.shape;
+    shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(dim), 1);
+    for (const ValueId id : node.inputs) op.inputs.push_back(builder.read_as(id, shape));
+    op.output = builder.write(node.outputs[0]);
+    op.axis = static_cast<std::uint32_t>(dim);
+    builder.emit(node, std::move(op));
+    return {};
+  }
+  for (const ValueId id : node.inputs) {
+    if (numel(graph.value(id).type.shape) > 0) op.inputs.push_back(builder.read(id));
+  }
   op.output = builder.write(node.outputs[0]);
   op.axis = physical_dim(output, node.attrs.integer("dim"));
   builder.emit(node, std::move(op));

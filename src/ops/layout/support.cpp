@@ -1,5 +1,3 @@
-#include <array>
-
 #include "ops/common.hpp"
 
 namespace enn {
@@ -14,14 +12,14 @@ std::optional<std::string> support_layout(const Graph& graph, const Node& node) 
     }
   }
   if (numel(output.type.shape) == 0) return "its result is empty";
-  if (output.type.shape.size() > 6) return str("rank ", output.type.shape.size(), " is above 6");
-  return dtype_reason(graph, node, std::array{DType::Float32, DType::Int8, DType::UInt8});
+  return move_reason(graph, node);
 }
 
 Traits traits_layout(const Graph&, const Node& node) {
   switch (node.op) {
     case Op::Reshape:
     case Op::Permute:
+    case Op::Stack:
       return {LayoutRule::Contiguous, QuantizedForm::Moves};
     default:
       return {LayoutRule::Same, QuantizedForm::Moves};

@@ -3,7 +3,8 @@
 // from starts[dims[d]]; operand dimensions that no result dimension walks stay at their start.
 // Attributes dims, shape, steps (one per result dimension), starts (one per operand dimension).
 // Split: results lie behind each other along dim; keepdim false when each is one index of it
-// (unbind). Pad: pads [before, after] per dimension in order of the dimensions; value.
+// (unbind). Pad: pads [before, after] per dimension in order of the dimensions; mode; value. Roll:
+// shifts along dims; without dims along the flattened operand.
 #include <algorithm>
 #include <numeric>
 
@@ -58,6 +59,22 @@ Result<NodeId> import_slice(Graph& graph, const Call& call, Op op) {
   return add_strided(graph, call, op, input, std::move(walk));
 }
 
+Result<NodeId> import_narrow(Graph& graph, const Call& call, Op op) {
+  const Arguments args(call);
+  ENN_ASSIGN(const ValueId input, args.tensor("self"));
+  const Shape& shape = graph.value(input).type.shape;
+  ENN_ASSIGN(std::int64_t dim, args.integer("dim"));
+  ENN_ASSIGN(dim, normalized_dim(dim, shape.size()));
+  ENN_ASSIGN(std::int64_t start, args.integer("start"));
+  const auto at = static_cast<std::size_t>(dim);
+  if (at >= shape.size())
+    return error(Code::InvalidArgument, "node '", call.name, "' narrows a scalar");
+  Walk walk = whole(shape);
+  walk.starts[at] = start < 0 ? start + shape[at] : start;
+  walk.shape = call.results.front().shape;
+  return add_strided(graph, call, op, input, std::move(walk));
+}
+
 Result<NodeId> import_select(Graph& graph, const Call& call, Op op) {
   const Arguments args(call);
   ENN_ASSIGN(const ValueId input, args.tensor("self"));
@@ -77,9 +94,9 @@ Result<NodeId> import_select(Graph& graph, const Call& call, Op op) {
   return add_strided(graph, call, op, input, std::move(walk));
 }
 
-Result<NodeId> import_expand(Graph& graph, const Call& call, Op op) {
-  const Arguments args(call);
-  ENN_ASSIGN(const ValueId input, args.tensor("self"));
+namespace {
+
+Result<NodeId> add_expand(Graph& graph, const Call& call, Op op, ValueId input) {
   const Shape& from = graph.value(input).type.shape;
   const Shape& to = call.results.front().shape;
   if (to.size() < from.size()) {
@@ -93,6 +110,35 @@ Result<NodeId> import_expand(Graph& graph, const Call& call, Op op) {
     walk.steps[added + d] = from[d] == 1 ? 0 : 1;
   }
   return add_strided(graph, call, op, input, std::move(walk));
+}
+
+}  // namespace
+
+Result<NodeId> import_expand(Graph& graph, const Call& call, Op op) {
+  ENN_ASSIGN(const ValueId input, Arguments(call).tensor("self"));
+  return add_expand(graph, call, op, input);
+}
+
+// The shape and the element type are those of `self`, the elements those of `src`.
+Result<NodeId> import_copy(Graph& graph, const Call& call, Op op) {
+  ENN_ASSIGN(const ValueId source, Arguments(call).tensor("src"));
+  if (graph.value(source).type.dtype != call.results.front().dtype)
+    return NodeId{add_call(graph, call, Op::Unknown, {source})};
+  return add_expand(graph, call, op, source);
+}
+
+Result<NodeId> import_roll(Graph& graph, const Call& call, Op op) {
+  const Arguments args(call);
+  ENN_ASSIGN(const ValueId input, args.tensor("self"));
+  ENN_ASSIGN(List shifts, args.integers("shifts"));
+  ENN_ASSIGN(List dims, args.integers("dims"));
+  for (std::int64_t& dim : dims) {
+    ENN_ASSIGN(dim, normalized_dim(dim, graph.value(input).type.shape.size()));
+  }
+  Attributes attrs;
+  attrs.set("shifts", std::move(shifts));
+  attrs.set("dims", std::move(dims));
+  return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
 }
 
 Result<NodeId> import_flip(Graph& graph, const Call& call, Op op) {
@@ -139,13 +185,14 @@ Result<NodeId> import_unbind(Graph& graph, const Call& call, Op op) {
   return add_split(graph, call, op, false);
 }
 
+namespace {
+
 // ATen lists [before, after] from the last dimension backwards.
-Result<NodeId> import_pad(Graph& graph, const Call& call, Op op) {
+Result<NodeId> add_pad(Graph& graph, const Call& call, Op op, std::string_view list,
+                       std::string mode, double value) {
   const Arguments args(call);
   ENN_ASSIGN(const ValueId input, args.tensor("self"));
-  ENN_ASSIGN(const List listed, args.integers("pad"));
-  ENN_ASSIGN(const double value, args.number("value", 0.0));
-  ENN_ASSIGN(const std::string mode, args.text("mode", "constant"));
+  ENN_ASSIGN(const List listed, args.integers(list));
   const std::size_t rank = graph.value(input).type.shape.size();
   if (listed.size() % 2 != 0 || listed.size() > 2 * rank) {
     return error(Code::InvalidArgument, "node '", call.name, "': pad ", list_str(listed),
@@ -157,10 +204,27 @@ Result<NodeId> import_pad(Graph& graph, const Call& call, Op op) {
     pads[2 * (rank - 1 - i) + 1] = listed[2 * i + 1];
   }
   Attributes attrs;
-  attrs.set("mode", mode);
+  attrs.set("mode", std::move(mode));
   attrs.set("pads", std::move(pads));
   attrs.set("value", value);
   return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
+}
+
+}  // namespace
+
+Result<NodeId> import_pad(Graph& graph, const Call& call, Op op) {
+  const Arguments args(call);
+  ENN_ASSIGN(const double value, args.number("value", 0.0));
+  ENN_ASSIGN(std::string mode, args.text("mode", "constant"));
+  return add_pad(graph, call, op, "pad", std::move(mode), value);
+}
+
+Result<NodeId> import_reflection_pad(Graph& graph, const Call& call, Op op) {
+  return add_pad(graph, call, op, "padding", "reflect", 0.0);
+}
+
+Result<NodeId> import_replication_pad(Graph& graph, const Call& call, Op op) {
+  return add_pad(graph, call, op, "padding", "replicate", 0.0);
 }
 
 }  // namespace enn

@@ -1,0 +1,148 @@
+"""Many networks through the six steps: what the engine takes of them, and how close the .pte comes to them.
+
+The JSON that it writes is rendered into README.md by scripts/generate_tables.py.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
+
+from networks import NETWORKS, Network, seeded
+from operators import calls_of
+from report import common, machine, print_table, quantize_for_xnnpack, sqnr
+
+
+def lower(network: Network, size: int, calibration: int = 4) -> dict[str, Any]:
+    """The stages of a network that the figures come from."""
+    model = seeded(network, size)
+    samples = list(network.samples(size, calibration, seed=0))
+    quantized = common.quantize(model, samples, samples[0])
+    partitioner = EnnPartitioner()
+    edge = common.lower(quantized, samples[0], partitioner)
+    delegate_calls, outside = calls_of(edge)
+    return {
+        "model": model,
+        "samples": samples,
+        "quantized": quantized,
+        "buffer": edge.to_executorch().buffer,
+        "delegate_calls": delegate_calls,
+        "outside": outside,
+        "reasons": dict(partitioner.reasons),
+    }
+
+
+def outputs(function: Any, tests: list[tuple[torch.Tensor, ...]]) -> torch.Tensor:
+    with torch.no_grad():
+        return torch.stack([function(*test) for test in tests])
+
+
+def measure(network: Network, size: int, images: int) -> dict[str, Any]:
+    start = time.perf_counter()
+    stages = lower(network, size)
+    tests = list(network.samples(size, images, seed=1))
+    exact = outputs(stages["model"], tests)
+    eager = outputs(stages["quantized"], tests)
+    actual = outputs(common.Pte(stages["buffer"]), tests)
+    try:
+        other = sqnr(
+            exact, outputs(quantize_for_xnnpack(stages["model"], stages["samples"], stages["samples"][0]), tests)
+        )
+    except Exception as e:
+        common.console.print(f"XNNPACKQuantizer: {type(e).__name__}: {str(e)[:200]}")
+        other = None
+    agreement = None
+    if network.classes is not None:
+        same = actual.argmax(network.classes + 1) == eager.argmax(network.classes + 1)
+        agreement = float(same.float().mean())
+    return {
+        "size": size,
+        "weights": network.weights,
+        "inputs": images,
+        "delegate_calls": stages["delegate_calls"],
+        "outside": stages["outside"],
+        "reasons": stages["reasons"],
+        "cosine": float(torch.nn.functional.cosine_similarity(actual.flatten().double(), eager.flatten().double(), 0)),
+        "top1": agreement,
+        "pte_vs_float": sqnr(exact, actual),
+        "quantized_vs_float": sqnr(exact, eager),
+        "pte_vs_quantized": sqnr(eager, actual),
+        "xnnpack_quantized_vs_float": other,
+        "megabytes": len(stages["buffer"]) / 1e6,
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def rounded(result: dict[str, Any]) -> dict[str, Any]:
+    digits = {"cosine": 6, "top1": 4, "seconds": 0, "megabytes": 1}
+    return {
+        name: round(value, digits.get(name, 1))
+        if isinstance(value, float) and value != float("inf")
+        else ("exact" if value == float("inf") else value)
+        for name, value in result.items()
+    }
+
+
+def text(value: Any, form: str = "{:.1f}") -> str:
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else form.format(value)
+
+
+def row(name: str, result: dict[str, Any]) -> list[str]:
+    return [
+        name,
+        str(result["size"]),
+        str(result["delegate_calls"]),
+        str(result["outside"]),
+        text(result["cosine"], "{:.5f}"),
+        text(result["top1"], "{:.1%}"),
+        text(result["pte_vs_float"]),
+        text(result["quantized_vs_float"]),
+        text(result["xnnpack_quantized_vs_float"]),
+    ]
+
+
+COLUMNS = [
+    "model",
+    "size",
+    "delegate calls",
+    "outside",
+    "cosine vs Q/DQ",
+    "top-1 as Q/DQ",
+    ".pte vs float (dB)",
+    "Q/DQ vs float (dB)",
+    "XNNPACK's Q/DQ vs float (dB)",
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="+", choices=list(NETWORKS), default=list(NETWORKS), metavar="NAME")
+    parser.add_argument("--size", type=int, help="of images or sequences, instead of each model's usual one")
+    parser.add_argument("--small", action="store_true", help="the sizes of the tests")
+    parser.add_argument("--inputs", type=int, default=4, help="how many inputs are compared")
+    parser.add_argument("--json", help="write the results to this file; models that are in it already stay")
+    arguments = parser.parse_args()
+    results: dict[str, Any] = {}
+    if arguments.json and Path(arguments.json).exists():
+        results = json.loads(Path(arguments.json).read_text())["models"]
+    for name in common.steps(arguments.models, "models"):
+        network = NETWORKS[name]
+        size = arguments.size or (network.small if arguments.small else network.size)
+        results[name] = rounded(measure(network, size, arguments.inputs))
+        if results[name]["outside"]:
+            reasons = sorted(set(results[name]["reasons"].values()))
+            common.console.print(f"{name}: left outside: {'; '.join(reasons)}")
+        if arguments.json:
+            ordered = {name: results[name] for name in NETWORKS if name in results}
+            Path(arguments.json).write_text(json.dumps({"machine": machine(), "models": ordered}, indent=2) + "\n")
+    print_table("Networks in 8 bits", COLUMNS, [row(name, results[name]) for name in arguments.models])
+
+
+if __name__ == "__main__":
+    main()
