@@ -108,7 +108,11 @@ class Pte:
 
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
         """The first output, as a copy."""
-        return self._method.execute(inputs)[0].clone()
+        return self.outputs(*inputs)[0]
+
+    def outputs(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
+        """All outputs, as copies."""
+        return [output.clone() for output in self._method.execute(inputs)]
 
 
 def set_threads(threads: int) -> None:

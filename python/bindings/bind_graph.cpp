@@ -110,12 +110,12 @@ Argument argument(const std::string& name, nb::handle value) {
 std::pair<NodeId, std::vector<ValueId>> add_call(
     Graph& graph, std::string target, std::string name,
     const std::vector<std::pair<std::string, nb::object>>& arguments,
-    const std::vector<PyTensorType>& results, std::string source) {
+    const std::vector<PyTensorType>& results, std::string source, bool interpret) {
   Call call{std::move(target), std::move(name), {}, {}, std::move(source)};
   for (const auto& [key, value] : arguments) call.arguments.emplace_back(key, argument(key, value));
   for (const auto& result : results)
     call.results.push_back(tensor_type(result, str("node '", call.name, "'")));
-  const NodeId id = take(import_call(graph, call));
+  const NodeId id = interpret ? take(import_call(graph, call)) : import_uninterpreted(graph, call);
   return {id, graph.node(id).outputs};
 }
 
@@ -143,8 +143,10 @@ void bind_graph(nb::module_& module) {
       .def("add_unknown_constant", &add_unknown_constant, nb::arg("name"), nb::arg("type"),
            "Adds a constant of which only the type is known; enough to ask what the engine takes.")
       .def("add_call", &add_call, nb::arg("target"), nb::arg("name"), nb::arg("arguments"),
-           nb::arg("results"), nb::arg("source") = "",
-           "Imports the call of an ATen overload; returns the node and its values.")
+           nb::arg("results"), nb::arg("source") = "", nb::arg("interpret") = true,
+           "Imports the call of an ATen overload; returns the node and its values. Uninterpreted, "
+           "it "
+           "stays the call that it is.")
       .def("set_outputs", &Graph::set_outputs, nb::arg("values"))
       .def("verify", [](const Graph& graph) { check(verify(graph)); })
       .def("__str__", [](const Graph& graph) { return print(graph); })

@@ -3,6 +3,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "bindings.hpp"
+#include "partitioner/explain.hpp"
 #include "partitioner/partitioner.hpp"
 
 namespace enn::python {
@@ -28,6 +29,13 @@ void bind_partitioner(nb::module_& module) {
   module.def("partition", &partition_graph, nb::arg("graph"),
              "For each node its partition and \"\", or -1 and the reason why the engine leaves it "
              "to others; and the further partitions that need a copy of it.");
+  module.def(
+      "explain_partition",
+      [](const Graph& graph) {
+        check(verify(graph));
+        return explain(graph, partition(graph));
+      },
+      nb::arg("graph"), "What is decided about each input, constant and node.");
 }
 
 }  // namespace enn::python

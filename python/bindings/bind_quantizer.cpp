@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "bindings.hpp"
+#include "quantizer/explain.hpp"
 #include "quantizer/quantizer.hpp"
 
 namespace enn::python {
@@ -35,32 +36,8 @@ std::pair<InputSpecs, NodeSpecs> annotate_graph(const EnnQuantizer& quantizer, c
   return {std::move(inputs), std::move(nodes)};
 }
 
-// Name of a value of one of the quantizer's enumerations.
-std::string name_of(QScheme scheme) {
-  switch (scheme) {
-    case QScheme::PerTensorAffine:
-      return "per_tensor_affine";
-    case QScheme::PerTensorSymmetric:
-      return "per_tensor_symmetric";
-    case QScheme::PerChannelSymmetric:
-      return "per_channel_symmetric";
-  }
-  return "";
-}
-
-std::string name_of(Observer observer) {
-  switch (observer) {
-    case Observer::MinMax:
-      return "MinMax";
-    case Observer::PerChannelMinMax:
-      return "PerChannelMinMax";
-    case Observer::FusedMovingAvgFakeQuantize:
-      return "FusedMovingAvgFakeQuantize";
-    case Observer::FusedMovingAvgPerChannelFakeQuantize:
-      return "FusedMovingAvgPerChannelFakeQuantize";
-  }
-  return "";
-}
+std::string name_of(QScheme scheme) { return std::string(to_string(scheme)); }
+std::string name_of(Observer observer) { return std::string(to_string(observer)); }
 
 nb::object key_of(const QuantizationSpec& spec) {
   return nb::make_tuple(std::string(to_string(spec.dtype)), spec.quant_min, spec.quant_max,
@@ -110,7 +87,12 @@ void bind_quantizer(nb::module_& module) {
 
   nb::class_<EnnQuantizer>(module, "EnnQuantizer",
                            "Decides which values of a graph are quantized, and how.")
-      .def(nb::init<>())
+      .def(
+          "__init__",
+          [](EnnQuantizer* self, const std::string& compatibility) {
+            new (self) EnnQuantizer(take(compatibility_from_string(compatibility)));
+          },
+          nb::arg("compatibility") = "DEFAULT")
       .def(
           "set_quant_params",
           [](EnnQuantizer& quantizer, const std::string& precision, bool is_per_channel,
@@ -119,6 +101,15 @@ void bind_quantizer(nb::module_& module) {
                                        is_qat);
           },
           nb::arg("precision"), nb::arg("is_per_channel"), nb::arg("is_qat"))
+      .def(
+          "explain",
+          [](const EnnQuantizer& quantizer, const Graph& graph, const std::vector<NodeId>& kept) {
+            check(verify(graph));
+            return explain(graph, quantizer.annotate(graph), kept);
+          },
+          nb::arg("graph"), nb::arg("kept"),
+          "What is decided about each input, constant and node; `kept` are nodes whose annotation "
+          "someone else made.")
       .def("annotate", &annotate_graph, nb::arg("graph"),
            "What is quantized: [(input, spec)] and [(node, [(operand, spec)], spec of the result "
            "or None)].");

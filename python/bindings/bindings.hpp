@@ -36,6 +36,7 @@ template <typename T>
 
 void bind_errors(nb::module_& module);
 void bind_operators(nb::module_& module);
+void bind_explanation(nb::module_& module);
 void bind_graph(nb::module_& module);
 void bind_quantizer(nb::module_& module);
 void bind_partitioner(nb::module_& module);

@@ -4,6 +4,7 @@ NB_MODULE(_core, module) {
   module.doc() = "The C++ core of openenn: graph, quantizer, partitioner, compiler and runtime.";
   enn::python::bind_errors(module);
   enn::python::bind_operators(module);
+  enn::python::bind_explanation(module);
   enn::python::bind_graph(module);
   enn::python::bind_quantizer(module);
   enn::python::bind_partitioner(module);

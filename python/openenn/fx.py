@@ -29,8 +29,11 @@ class ImportedGraph:
     nodes: dict[int, Node] = field(default_factory=dict)
 
 
-def import_module(module: GraphModule) -> ImportedGraph:
-    """The graph of a module in training IR, as torch.export.export(…).module() gives it."""
+def import_module(module: GraphModule, interpret: bool = True) -> ImportedGraph:
+    """The graph of a module in training IR, as torch.export.export(…).module() gives it.
+
+    Uninterpreted, each call becomes one node with one value, whatever the core knows of it.
+    """
 
     def constant(node: Node) -> torch.Tensor | None:
         if node.op != "get_attr":
@@ -40,7 +43,8 @@ def import_module(module: GraphModule) -> ImportedGraph:
             owner = getattr(owner, name)
         return owner if isinstance(owner, torch.Tensor) else None
 
-    return _Importer(constant).run(module.graph)
+    importer = _Importer(constant) if interpret else _CallImporter(constant)
+    return importer.run(module.graph)
 
 
 def import_program(program: ExportedProgram) -> ImportedGraph:
@@ -74,7 +78,8 @@ def overload(target: Any) -> Any:
 def source_line(node: Node) -> str:
     """file:line of the eager model: the innermost frame that is not torch's own."""
     frames = _FRAME.findall(node.meta.get("stack_trace") or "")
-    own = [frame for frame in frames if not frame[0].startswith(_LIBRARY_FOLDER)]
+    # Code that FX generated has no file.
+    own = [frame for frame in frames if not frame[0].startswith((_LIBRARY_FOLDER, "<"))]
     return ":".join((own or frames)[-1]) if frames else ""
 
 
@@ -167,6 +172,31 @@ class _Importer:
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         return str(value).removeprefix("torch.")
+
+
+class _CallImporter(_Importer):
+    """Calls as they stand; one that gives no tensor or several stands for no float value."""
+
+    def _add_call(self, node: Node) -> None:
+        result = node.meta.get("val")
+        tensor_type = _tensor_type(node, result) if isinstance(result, torch.Tensor) else ("bool", [])
+        target = str(overload(node.target)) if node.target is not operator.getitem else "getitem"
+        core_node, values = self._result.graph.add_call(
+            target, node.name, self._arguments(node), [tensor_type], source_line(node), interpret=False
+        )
+        self._result.nodes[core_node] = node
+        self._define(node, values[0])
+
+    def _arguments(self, node: Node) -> list[tuple[str, Any]]:
+        schema = getattr(overload(node.target), "_schema", None)
+        names = [argument.name for argument in schema.arguments] if schema else []
+        names += [str(i) for i in range(len(names), len(node.args))]
+        named = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+        return [(name, self._argument(node, value)) for name, value in named.items()]
+
+    def _argument(self, node: Node, value: Any) -> Any:
+        known = not isinstance(value, Node) or value in self._ids
+        return super()._argument(node, value) if known else None
 
 
 def _nodes_in(value: Any) -> Iterator[Node]:

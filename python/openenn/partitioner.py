@@ -17,6 +17,7 @@ from torch.fx import Node
 from openenn import _core, fx
 from openenn.backend import EnnBackend
 from openenn.compile_options import chipset_of
+from openenn.report import Report
 
 _logger = logging.getLogger("openenn")
 
@@ -30,11 +31,13 @@ class EnnPartitioner(Partitioner):
         chipset_of(self.compile_specs)  # a wrong chipset is refused here, where the user wrote it
         self.delegation_spec = DelegationSpec(EnnBackend.__name__, self.compile_specs)
         self.reasons: dict[str, str] = {}
+        self._report: Report | None = None
 
     def partition(self, edge_program: ExportedProgram) -> PartitionResult:
         """Tags the nodes of each partition, and the constants that only they read."""
         imported = fx.import_program(edge_program)
         decisions = _core.partition(imported.graph)
+        self._report = Report("Partitions", _core.explain_partition(imported.graph))
         self.reasons = {}
         tags: dict[str, DelegationSpec] = {}
         for number, node in imported.nodes.items():
@@ -55,6 +58,12 @@ class EnnPartitioner(Partitioner):
         tag_constant_data(edge_program)
         self._log_reasons()
         return PartitionResult(tagged_exported_program=edge_program, partition_tags=tags)
+
+    def explain(self) -> Report:
+        """For each input, constant and node of the program partitioned last: where it went, or why it was left."""
+        if self._report is None:
+            raise _core.EnnError("explain() tells about the program that was partitioned last; none was")
+        return self._report
 
     def ops_to_not_decompose(
         self, ep: ExportedProgram

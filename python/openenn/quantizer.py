@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum, unique
+from enum import Enum, IntEnum, unique
 from functools import cache
 from typing import Any
 
@@ -25,6 +25,8 @@ from torchao.quantization.pt2e.quantizer import (
 )
 
 from openenn import _core, fx
+from openenn.qat import erase_batch_counters, keep_settings
+from openenn.report import Report
 
 _ANNOTATION = "quantization_annotation"
 
@@ -34,6 +36,14 @@ class Precision(IntEnum):
     """Precisions of activations and weights, numbered as upstream numbers them."""
 
     A8W8 = 3
+
+
+@unique
+class Compatibility(Enum):
+    """Where quantization is placed: where it serves accuracy best, or exactly as upstream's quantizer places it."""
+
+    DEFAULT = "DEFAULT"
+    UPSTREAM = "UPSTREAM"
 
 
 @dataclass(eq=True, frozen=True)
@@ -58,12 +68,15 @@ def get_quant_config(
 class EnnQuantizer(Quantizer):
     """Annotates a model for the Exynos (ENN) backend: A8W8, per channel and post-training unless set otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, compatibility: Compatibility | str = Compatibility.DEFAULT) -> None:
         super().__init__()
-        self._core = _core.EnnQuantizer()
+        name = compatibility.value if isinstance(compatibility, Compatibility) else str(compatibility)
+        self._core = _core.EnnQuantizer(name)
+        self._interpret = name.upper() != Compatibility.UPSTREAM.value
         self._precision: str = Precision.A8W8.name
         self._is_per_channel = True
         self._is_qat = False
+        self._report: Report | None = None
         self.custom_quant_annotations: Sequence[Callable[[GraphModule], None]] = []
 
     def set_quant_params(
@@ -90,16 +103,34 @@ class EnnQuantizer(Quantizer):
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Writes the annotations on the nodes of `model`; nodes that are annotated already keep theirs."""
-        imported = fx.import_module(model)
+        if self._is_qat:
+            keep_settings(model)
+            erase_batch_counters(model)
+        imported = fx.import_module(model, self._interpret)
         inputs, nodes = self._core.annotate(imported.graph)
+        written = {}
         for value, spec in inputs:
-            _write(imported.values[value], {}, _spec(imported, spec))
+            node = imported.values[value]
+            written[node] = _write(node, {}, _spec(imported, spec))
         for number, operands, result in nodes:
+            node = imported.nodes[number]
             operand_specs = {imported.values[value]: _spec(imported, spec) for value, spec in operands}
-            _write(imported.nodes[number], operand_specs, _spec(imported, result))
+            written[node] = _write(node, operand_specs, _spec(imported, result))
         for annotate in self.custom_quant_annotations:
             annotate(model)
+        kept = [
+            number
+            for number, node in imported.nodes.items()
+            if _ANNOTATION in node.meta and node.meta[_ANNOTATION] is not written.get(node)
+        ]
+        self._report = Report("Quantization", self._core.explain(imported.graph, kept))
         return model
+
+    def explain(self) -> Report:
+        """For each input, constant and node of the model annotated last: how it is quantized, or why it is not."""
+        if self._report is None:
+            raise _core.EnnError("explain() tells about the model that was annotated last; none was")
+        return self._report
 
     def validate(self, model: GraphModule) -> None:
         """Every annotation is one the backend takes or leaves to others; nothing to refuse here."""
@@ -112,11 +143,16 @@ def _precision_name(precision: Precision | str | int) -> str:
     return {member.value: member.name for member in Precision}.get(precision, str(precision))
 
 
-def _write(node: Node, operands: dict[Node, QuantizationSpecBase], result: QuantizationSpecBase | None) -> None:
+def _write(
+    node: Node, operands: dict[Node, QuantizationSpecBase], result: QuantizationSpecBase | None
+) -> QuantizationAnnotation | None:
+    """The annotation written; None where the node keeps one that it had."""
     present = node.meta.get(_ANNOTATION)
     if present is not None and present._annotated:
-        return
-    node.meta[_ANNOTATION] = QuantizationAnnotation(input_qspec_map=operands, output_qspec=result, _annotated=True)
+        return None
+    annotation = QuantizationAnnotation(input_qspec_map=operands, output_qspec=result, _annotated=True)
+    node.meta[_ANNOTATION] = annotation
+    return annotation
 
 
 def _spec(imported: fx.ImportedGraph, spec: Any) -> QuantizationSpecBase | None:

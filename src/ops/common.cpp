@@ -4,6 +4,8 @@
 #include <array>
 #include <cstring>
 
+#include "ops/fusion.hpp"
+
 namespace enn {
 
 const Argument* Arguments::find(std::string_view name) const {
@@ -206,11 +208,6 @@ bool is_float_value(const Graph& graph, ValueId id) {
 
 namespace {
 
-bool is_fusable_activation(const Node& node) {
-  if (node.op == Op::Relu) return true;
-  return node.op == Op::Clamp && node.attrs.number("min") == 0.0;
-}
-
 void add_input_specs(const Graph& graph, const Node& node, const QuantizationConfig& config,
                      Annotation& annotation) {
   for (const ValueId id : node.inputs) {
@@ -220,20 +217,14 @@ void add_input_specs(const Graph& graph, const Node& node, const QuantizationCon
 
 }  // namespace
 
-std::optional<NodeId> fusable_activation(const Graph& graph, NodeId node) {
-  const ValueId result = graph.node(node).outputs.front();
-  const std::vector<NodeId> users = graph.users(result);
-  if (users.size() != 1 || graph.is_output(result)) return std::nullopt;
-  if (!is_fusable_activation(graph.node(users.front()))) return std::nullopt;
-  return users.front();
-}
-
 void annotate_output(const Graph& graph, NodeId node, Annotation annotation,
                      const QuantizationConfig& config, Annotations& annotations) {
-  if (const auto activation = fusable_activation(graph, node)) {
-    annotations.set(*activation, {.inputs = {}, .output = config.activation});
-  } else {
+  const std::vector<NodeId> followers = fused_followers(graph, node);
+  for (const NodeId follower : followers) annotations.set(follower, {});
+  if (followers.empty()) {
     annotation.output = config.activation;
+  } else {
+    annotations.set(followers.back(), {.inputs = {}, .output = config.activation});
   }
   annotations.set(node, std::move(annotation));
 }

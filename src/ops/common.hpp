@@ -82,11 +82,8 @@ void annotate_all(const Graph& graph, NodeId node, const QuantizationConfig& con
 // The operand gets the activation spec and the result shares it.
 void annotate_shared(const Graph& graph, NodeId node, const QuantizationConfig& config,
                      Annotations& annotations);
-// The activation behind `node` that runs in its epilogue: its only user, relu or a clamp that
-// begins at 0.
-[[nodiscard]] std::optional<NodeId> fusable_activation(const Graph& graph, NodeId node);
-// Sets the annotation of `node`, with the activation spec on its result, or on that of its fused
-// activation.
+// Sets the annotation of `node`, with the activation spec on its result, or on that of the last of
+// its fused_followers.
 void annotate_output(const Graph& graph, NodeId node, Annotation annotation,
                      const QuantizationConfig& config, Annotations& annotations);
 

@@ -65,6 +65,33 @@ std::vector<OverloadInfo> overloads() {
   return out;
 }
 
+NodeId import_uninterpreted(Graph& graph, const Call& call) {
+  std::vector<ValueId> inputs;
+  std::vector<std::int64_t> counts;
+  Attributes attrs;
+  for (const auto& [name, argument] : call.arguments) {
+    const std::size_t before = inputs.size();
+    const auto literal = [&](const auto& value) {
+      using T = std::decay_t<decltype(value)>;
+      if constexpr (std::is_same_v<T, TensorArgument>) {
+        inputs.push_back(value.id);
+      } else if constexpr (std::is_same_v<T, std::vector<TensorArgument>>) {
+        for (const TensorArgument& item : value) inputs.push_back(item.id);
+      } else if constexpr (!std::is_same_v<T, std::monostate>) {
+        attrs.set(name, value);
+      }
+    };
+    std::visit(literal, argument);
+    counts.push_back(static_cast<std::int64_t>(inputs.size() - before));
+  }
+  attrs.set(kTensorsOfArguments, std::move(counts));
+  const NodeId id =
+      graph.add_node(Op::Unknown, call.name, std::move(inputs), call.results, std::move(attrs));
+  graph.node(id).target = call.target;
+  graph.node(id).source = call.source;
+  return id;
+}
+
 Result<NodeId> import_call(Graph& graph, const Call& call) {
   static const auto* const rows = [] {
     auto* map = new std::unordered_map<std::string_view, const AtenRow*>;
@@ -78,17 +105,7 @@ Result<NodeId> import_call(Graph& graph, const Call& call) {
   if (const auto found = rows->find(call.target); found != rows->end()) {
     return found->second->import(graph, call, found->second->op);
   }
-  std::vector<ValueId> inputs;
-  for (const auto& [name, argument] : call.arguments) {
-    if (const auto* tensor = std::get_if<TensorArgument>(&argument)) inputs.push_back(tensor->id);
-    if (const auto* list = std::get_if<std::vector<TensorArgument>>(&argument)) {
-      for (const TensorArgument& item : *list) inputs.push_back(item.id);
-    }
-  }
-  const NodeId id = graph.add_node(Op::Unknown, call.name, std::move(inputs), call.results);
-  graph.node(id).target = call.target;
-  graph.node(id).source = call.source;
-  return NodeId{id};
+  return NodeId{import_uninterpreted(graph, call)};
 }
 
 std::string_view family(Op op) { return row(op).name; }

@@ -35,6 +35,12 @@ struct Call {
 // the graph connected; an overload that is listed with arguments it cannot have is an error.
 [[nodiscard]] Result<NodeId> import_call(Graph& graph, const Call& call);
 
+// Appends the call as an Op::Unknown node, whatever ops.def says. Its operands are all tensors of
+// the call; arguments that are no tensors are attributes by name; the attribute kTensorsOfArguments
+// counts the tensors of each argument.
+[[nodiscard]] NodeId import_uninterpreted(Graph& graph, const Call& call);
+inline constexpr const char* kTensorsOfArguments = "tensors_of_arguments";
+
 // The overloads that ops.def lists, in its order.
 struct OverloadInfo {
   std::string_view target;

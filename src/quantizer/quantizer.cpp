@@ -4,20 +4,38 @@
 #include <cctype>
 
 #include "ops/ops.hpp"
+#include "quantizer/upstream.hpp"
 
 namespace enn {
 
-Result<Precision> precision_from_string(std::string_view name) {
+namespace {
+
+std::string upper_case(std::string_view name) {
   std::string upper(name);
   std::transform(upper.begin(), upper.end(), upper.begin(),
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  if (upper == "A8W8") return Precision::A8W8;
+  return upper;
+}
+
+}  // namespace
+
+Result<Compatibility> compatibility_from_string(std::string_view name) {
+  const std::string upper = upper_case(name);
+  if (upper == "DEFAULT") return Compatibility::Default;
+  if (upper == "UPSTREAM") return Compatibility::Upstream;
+  return error(Code::InvalidArgument, "compatibility '", name,
+               "' is not known; there are 'DEFAULT' and 'UPSTREAM'");
+}
+
+Result<Precision> precision_from_string(std::string_view name) {
+  if (upper_case(name) == "A8W8") return Precision::A8W8;
   return error(Code::InvalidArgument, "precision '", name,
                "' is not supported; the supported precision is 'A8W8'");
 }
 
 QuantizationConfig quantization_config(Precision, bool is_per_channel, bool is_qat) {
   QuantizationConfig config;
+  config.is_qat = is_qat;
   config.activation.observer = is_qat ? Observer::FusedMovingAvgFakeQuantize : Observer::MinMax;
   config.weight.observer = config.activation.observer;
   if (is_per_channel) {
@@ -40,6 +58,7 @@ void EnnQuantizer::set_quant_params(Precision precision, bool is_per_channel, bo
 
 Annotations EnnQuantizer::annotate(const Graph& graph) const {
   const QuantizationConfig config = quantization_config(precision_, is_per_channel_, is_qat_);
+  if (compatibility_ == Compatibility::Upstream) return annotate_as_upstream(graph, config);
   Annotations annotations(graph);
   for (const ValueId id : graph.inputs()) {
     const DType dtype = graph.value(id).type.dtype;

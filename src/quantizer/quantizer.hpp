@@ -17,6 +17,11 @@ namespace enn {
 enum class Precision : std::uint8_t { A8W8 = 3 };
 [[nodiscard]] Result<Precision> precision_from_string(std::string_view name);
 
+// Where quantization is placed: where it serves accuracy best, or exactly as upstream's annotator
+// places it.
+enum class Compatibility : std::uint8_t { Default, Upstream };
+[[nodiscard]] Result<Compatibility> compatibility_from_string(std::string_view name);
+
 enum class QScheme : std::uint8_t { PerTensorAffine, PerTensorSymmetric, PerChannelSymmetric };
 
 // Named as torchao names them.
@@ -65,6 +70,7 @@ struct Annotation {
 struct QuantizationConfig {
   QuantizationSpec activation;
   QuantizationSpec weight;
+  bool is_qat = false;
 };
 
 // torchao's observers for `precision`, as upstream's get_quant_config chooses them.
@@ -79,6 +85,7 @@ class Annotations {
   [[nodiscard]] const std::optional<Spec>& input(ValueId id) const { return inputs_[id]; }
   [[nodiscard]] bool annotated(NodeId id) const { return nodes_[id].has_value(); }
   void set(NodeId id, Annotation annotation) { nodes_[id] = std::move(annotation); }
+  void clear(NodeId id) { nodes_[id].reset(); }
   void set_input(ValueId id, Spec spec) { inputs_[id] = spec; }
 
  private:
@@ -88,11 +95,15 @@ class Annotations {
 
 class EnnQuantizer {
  public:
+  explicit EnnQuantizer(Compatibility compatibility = Compatibility::Default)
+      : compatibility_(compatibility) {}
   void set_quant_params(Precision precision, bool is_per_channel, bool is_qat);
-  // Precondition: verify(graph) is Ok.
+  // Precondition: verify(graph) is Ok. As upstream places, `graph` must have been imported with
+  // import_uninterpreted.
   [[nodiscard]] Annotations annotate(const Graph& graph) const;
 
  private:
+  Compatibility compatibility_;
   Precision precision_ = Precision::A8W8;
   bool is_per_channel_ = true;
   bool is_qat_ = false;

@@ -27,14 +27,14 @@ std::string spec_text(const Graph& graph, const Spec& spec) {
 
 // One line per graph input and node that is annotated: "node: operand=spec … => spec of the
 // result".
-std::string annotations(std::string_view text, bool per_channel = true) {
+std::string annotations(std::string_view text, bool per_channel = true, bool is_qat = false) {
   const auto parsed = parse(text);
   EXPECT_TRUE(parsed.ok()) << parsed.status().message();
   if (!parsed.ok()) return "";
   const Graph& graph = parsed.value();
   EXPECT_EQ(verify(graph).message(), "");
   EnnQuantizer quantizer;
-  quantizer.set_quant_params(Precision::A8W8, per_channel, false);
+  quantizer.set_quant_params(Precision::A8W8, per_channel, is_qat);
   const Annotations result = quantizer.annotate(graph);
   std::string out;
   for (const ValueId id : graph.inputs()) {
@@ -81,7 +81,33 @@ TEST(Quantizer, QuantizesAConvolutionItselfWhereItsResultHasOtherReaders) {
             "r: c=affine => affine\n");
 }
 
+// A batch norm is folded into the convolution, by torchao or by the compiler: nothing between the
+// convolution and the activation is quantized.
+TEST(Quantizer, QuantizesAConvolutionBehindItsBatchNormAndActivation) {
+  const std::string model = std::string(kConvolution) + R"(
+    constant %v: float32[1] = hex 0000803f
+    %n: float32[1, 1, 2, 2] = batch_norm(%c, none, none, %b, %v) {eps = 1.0, training = true}
+    %r: float32[1, 1, 2, 2] = relu(%n)
+  )";
+  const std::string expected =
+      "x: => affine\n"
+      "c: x=affine w=channel0\n"
+      "n:\n"
+      "r: => affine\n";
+  EXPECT_EQ(annotations(model + "return %r }", true, true), expected);
+  EXPECT_EQ(annotations(model + "return %r, %n }", true, true),
+            "x: => affine\n"
+            "c: x=affine w=channel0\n"
+            "n: => affine\n"
+            "r: n=affine => affine\n");
+}
+
 TEST(Quantizer, DoesNotFuseAClampThatDoesNotBeginAtZero) {
+  EXPECT_EQ(annotations(std::string(kConvolution) +
+                        "%r: float32[1, 1, 2, 2] = clamp(%c) {max = 1.0}\n return %r }"),
+            "x: => affine\n"
+            "c: x=affine w=channel0 => affine\n"
+            "r: c=affine => affine\n");
   EXPECT_EQ(
       annotations(std::string(kConvolution) +
                   "%r: float32[1, 1, 2, 2] = clamp(%c) {max = 1.0, min = -1.0}\n return %r }"),

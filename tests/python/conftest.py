@@ -1,6 +1,7 @@
 """Fixtures: the examples' and benchmarks' modules, quantized and lowered models made once per session."""
 
 import functools
+import importlib.util
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,24 @@ def lower(model: torch.nn.Module, inputs: tuple[torch.Tensor, ...], upstream_con
     program = edge.exported_program()
     buffer = edge.to_executorch().buffer
     return Lowered(model, inputs, quantized, program, buffer, len(delegates), outside, partitioner.reasons)
+
+
+def upstream_quantizer(is_per_channel: bool, is_qat: bool = False):
+    """Upstream's own quantizer, loaded from its files under another package name."""
+    backends = importlib.util.find_spec("executorch.backends").submodule_search_locations[0]
+    folder = Path(backends, "samsung", "quantizer")
+    name = "upstream_samsung_quantizer"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(
+            name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+        )
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    module = sys.modules[name]
+    assert module.quantizer.__file__ == str(folder / "quantizer.py")
+    quantizer = module.EnnQuantizer()
+    quantizer.setup_quant_params(module.Precision.A8W8, is_per_channel, is_qat)
+    return quantizer
 
 
 @functools.cache

@@ -1,11 +1,8 @@
 """Annotations and scales against upstream's annotator, torchao's observers and plain minima and maxima."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+from conftest import upstream_quantizer
 from executorch.backends.samsung.quantizer.qconfig import get_quant_config
 from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer, Precision
 from torch import nn
@@ -17,24 +14,6 @@ import common
 import models
 
 EPS = 2.0**-12
-
-
-def upstream_quantizer(is_per_channel: bool):
-    """Upstream's own quantizer, loaded from its files under another package name."""
-    backends = importlib.util.find_spec("executorch.backends").submodule_search_locations[0]
-    folder = Path(backends, "samsung", "quantizer")
-    name = "upstream_samsung_quantizer"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            name, folder / "__init__.py", submodule_search_locations=[str(folder)]
-        )
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    module = sys.modules[name]
-    assert module.quantizer.__file__ == str(folder / "quantizer.py")
-    quantizer = module.EnnQuantizer()
-    quantizer.setup_quant_params(module.Precision.A8W8, is_per_channel)
-    return quantizer
 
 
 def quantization_of_values(quantized: torch.fx.GraphModule) -> dict[str, tuple]:

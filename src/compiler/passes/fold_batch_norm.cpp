@@ -37,7 +37,13 @@ Result<Affine> affine_of(const Graph& graph, const Node& node) {
   return Affine(std::move(out));
 }
 
-// The convolution or linear node whose float constants can take the affine map, or kNone.
+bool is_float_constant(const Graph& graph, ValueId id) {
+  const Value& value = graph.value(id);
+  return value.is_constant() && value.type.dtype == DType::Float32;
+}
+
+// The convolution or linear node whose constants can take the affine map, or kNone. A quantized
+// weight stays as it is (attribute output_scale).
 NodeId foldable_producer(const Graph& graph, const Node& node) {
   const ValueId input = node.inputs[0];
   const NodeId id = graph.value(input).producer;
@@ -46,30 +52,37 @@ NodeId foldable_producer(const Graph& graph, const Node& node) {
   const bool linear_on_channels =
       producer.op == Op::Linear && graph.value(input).type.shape.size() == 2;
   if (producer.op != Op::Convolution && !linear_on_channels) return kNone;
-  for (const ValueId operand : {producer.inputs[1], producer.inputs[2]}) {
-    if (operand == kNone) continue;
-    const Value& value = graph.value(operand);
-    if (!value.is_constant() || value.type.dtype != DType::Float32) return kNone;
-  }
-  return id;
+  if (producer.attrs.boolean("transposed")) return kNone;
+  const ValueId weight = producer.inputs[1];
+  const Node* dequantize = graph.producer(weight);
+  const bool quantized = dequantize != nullptr && dequantize->op == Op::Dequantize &&
+                         graph.value(dequantize->inputs[0]).is_constant();
+  if (!quantized && !is_float_constant(graph, weight)) return kNone;
+  const ValueId bias = producer.inputs[2];
+  return bias == kNone || is_float_constant(graph, bias) ? id : kNone;
 }
 
 Status fold_into(Graph& graph, NodeId producer, const Affine& affine) {
   const std::vector<ValueId> inputs = graph.node(producer).inputs;
   const std::string name = graph.node(producer).name;
-  ENN_ASSIGN(std::vector<float> weight, constant_floats(graph, inputs[1]));
   std::vector<float> bias(affine.scale.size(), 0.0F);
   if (inputs[2] != kNone) {
     ENN_ASSIGN(bias, constant_floats(graph, inputs[2]));
   }
-  const std::size_t per_channel = weight.size() / affine.scale.size();
-  for (std::size_t i = 0; i < weight.size(); ++i) weight[i] *= affine.scale[i / per_channel];
   for (std::size_t c = 0; c < bias.size(); ++c)
     bias[c] = std::fma(bias[c], affine.scale[c], affine.shift[c]);
-  const Shape shape = graph.value(inputs[1]).type.shape;
+  if (graph.value(inputs[1]).is_constant()) {
+    ENN_ASSIGN(std::vector<float> weight, constant_floats(graph, inputs[1]));
+    const std::size_t per_channel = weight.size() / affine.scale.size();
+    for (std::size_t i = 0; i < weight.size(); ++i) weight[i] *= affine.scale[i / per_channel];
+    const Shape shape = graph.value(inputs[1]).type.shape;
+    graph.node(producer).inputs[1] =
+        add_float_constant(graph, name + ".weight.folded", shape, weight);
+  } else {
+    graph.node(producer).attrs.set("output_scale",
+                                   std::vector<double>(affine.scale.begin(), affine.scale.end()));
+  }
   const auto channels = static_cast<std::int64_t>(bias.size());
-  graph.node(producer).inputs[1] =
-      add_float_constant(graph, name + ".weight.folded", shape, weight);
   graph.node(producer).inputs[2] =
       add_float_constant(graph, name + ".bias.folded", {channels}, bias);
   return {};

@@ -2,24 +2,12 @@
 #include <limits>
 
 #include "compiler/passes/passes.hpp"
+#include "ops/fusion.hpp"
 
 namespace enn {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-bool has_activation_range(Op op) {
-  switch (op) {
-    case Op::Convolution:
-    case Op::Linear:
-    case Op::Add:
-    case Op::Sub:
-    case Op::Mul:
-      return true;
-    default:
-      return false;
-  }
-}
 
 }  // namespace
 

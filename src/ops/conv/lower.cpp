@@ -30,6 +30,14 @@ void set_window(TableT& op, const Window& window) {
   op.pad_left = static_cast<std::uint32_t>(window.pads[1]);
 }
 
+// The factors of each output channel behind the weights, of a batch norm that was folded over
+// quantized weights; empty when there are none.
+std::vector<double> output_scale(const Node& node) {
+  const AttributeValue* found = node.attrs.find("output_scale");
+  const auto* factors = found != nullptr ? std::get_if<std::vector<double>>(found) : nullptr;
+  return factors != nullptr ? *factors : std::vector<double>{};
+}
+
 // KCRS -> KRSC.
 template <typename T>
 std::vector<T> channels_last_weight(const std::vector<T>& source, const Window& window) {
@@ -61,12 +69,14 @@ Status lower_quantized(const Graph& graph, const Node& node, ProgramBuilder& bui
   // real = acc * scale_x * scale_w + bias, in steps of the output: divided by scale_y. In double,
   // rounded once.
   std::vector<float> multiplier(channels);
-  const double output_scale = static_cast<double>(output.quant->scale());
+  const std::vector<double> factors = output_scale(node);
+  const double step = static_cast<double>(output.quant->scale());
   for (std::size_t i = 0; i < channels; ++i) {
     const float weight_scale = weight_quant.scales[weight_quant.per_tensor() ? 0 : i];
     multiplier[i] = static_cast<float>(static_cast<double>(input.quant->scale()) *
-                                       static_cast<double>(weight_scale) / output_scale);
-    bias[i] = static_cast<float>(static_cast<double>(bias[i]) / output_scale);
+                                       static_cast<double>(weight_scale) *
+                                       (factors.empty() ? 1.0 : factors[i]) / step);
+    bias[i] = static_cast<float>(static_cast<double>(bias[i]) / step);
   }
   program::Conv2DT op;
   set_window(op, window);
@@ -106,7 +116,12 @@ Status lower_window(const Graph& graph, const Node& node, ProgramBuilder& builde
                     const Window& window, const Shape& input_shape, const Shape& output_shape) {
   const Value& weight = graph.value(node.inputs[1]);
   if (!weight.quant) {
-    ENN_ASSIGN(const std::vector<float> values, constant_floats(graph, node.inputs[1]));
+    ENN_ASSIGN(std::vector<float> values, constant_floats(graph, node.inputs[1]));
+    const std::vector<double> factors = output_scale(node);
+    const std::size_t per_channel =
+        values.size() / static_cast<std::size_t>(window.weight_shape[0]);
+    for (std::size_t i = 0; i < values.size() && !factors.empty(); ++i)
+      values[i] *= static_cast<float>(factors[i / per_channel]);
     return lower_float(graph, node, builder, window, channels_last_weight(values, window),
                        input_shape, output_shape);
   }

@@ -53,6 +53,12 @@ std::optional<std::string> support_qdq(const Graph& graph, const Node& node) {
   for (const float scale : params.value().scales) {
     if (!std::isfinite(scale) || scale <= 0.0F) return str("its scale ", scale, " is not positive");
   }
+  if (!params.value().per_tensor()) {
+    const auto channels =
+        static_cast<std::size_t>(input.shape[static_cast<std::size_t>(params.value().axis)]);
+    if (params.value().scales.size() != channels || params.value().zero_points.size() != channels)
+      return str("it has ", params.value().scales.size(), " scales for ", channels, " channels");
+  }
   if (!params.value().per_tensor() && !constant)
     return "per-channel quantization of an activation is not taken";
   return std::nullopt;

@@ -1,7 +1,7 @@
 """Quantization for the Exynos (ENN) backend."""
 
 from openenn.overlay import search_path
-from openenn.quantizer import EnnQuantizer, Precision
+from openenn.quantizer import Compatibility, EnnQuantizer, Precision
 
 __path__ = search_path(__name__)
-__all__ = ["EnnQuantizer", "Precision"]
+__all__ = ["Compatibility", "EnnQuantizer", "Precision"]

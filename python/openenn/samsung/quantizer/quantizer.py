@@ -1,11 +1,13 @@
 """EnnQuantizer under its ExecuTorch name."""
 
 from openenn.quantizer import (
+    Compatibility,
     EnnQuantizer,
     Precision,
 )
 
 __all__ = [
+    "Compatibility",
     "EnnQuantizer",
     "Precision",
 ]

@@ -1,0 +1,210 @@
+#include "quantizer/explain.hpp"
+
+#include <algorithm>
+
+#include "ops/common.hpp"
+#include "ops/fusion.hpp"
+
+namespace enn {
+
+std::string_view to_string(QScheme scheme) {
+  switch (scheme) {
+    case QScheme::PerTensorAffine:
+      return "per_tensor_affine";
+    case QScheme::PerTensorSymmetric:
+      return "per_tensor_symmetric";
+    case QScheme::PerChannelSymmetric:
+      return "per_channel_symmetric";
+  }
+  return "";
+}
+
+std::string_view to_string(Observer observer) {
+  switch (observer) {
+    case Observer::MinMax:
+      return "MinMax";
+    case Observer::PerChannelMinMax:
+      return "PerChannelMinMax";
+    case Observer::FusedMovingAvgFakeQuantize:
+      return "FusedMovingAvgFakeQuantize";
+    case Observer::FusedMovingAvgPerChannelFakeQuantize:
+      return "FusedMovingAvgPerChannelFakeQuantize";
+  }
+  return "";
+}
+
+namespace {
+
+Facts facts_of(const Graph& graph, const Spec& spec) {
+  if (const auto* observed = std::get_if<QuantizationSpec>(&spec)) {
+    Facts facts{{"dtype", std::string(to_string(observed->dtype))},
+                {"scheme", std::string(to_string(observed->qscheme))},
+                {"observer", std::string(to_string(observed->observer))}};
+    if (observed->ch_axis >= 0) facts.emplace_back("axis", str(observed->ch_axis));
+    return facts;
+  }
+  if (const auto* fixed = std::get_if<FixedQParamsSpec>(&spec)) {
+    return {{"dtype", std::string(to_string(fixed->dtype))},
+            {"scheme", "fixed"},
+            {"scale", str(fixed->scale)},
+            {"zero_point", str(fixed->zero_point)}};
+  }
+  const auto& shared = std::get<SharedSpec>(spec);
+  std::string with = graph.value(shared.value).name;
+  if (shared.consumer != kNone) with += " -> " + graph.node(shared.consumer).name;
+  return {{"shared_with", std::move(with)}};
+}
+
+class Explainer {
+ public:
+  Explainer(const Graph& graph, const Annotations& annotations, std::span<const NodeId> kept)
+      : graph_(graph), annotations_(annotations), kept_(kept) {
+    fused_into_.assign(graph.node_count(), kNone);
+    for (const NodeId id : graph.order()) {
+      for (const NodeId follower : fused_followers(graph, id)) fused_into_[follower] = id;
+    }
+  }
+
+  std::vector<Explanation> run() {
+    for (const ValueId id : graph_.inputs()) explain_input(id);
+    for (ValueId id = 0; id < graph_.value_count(); ++id) {
+      if (graph_.value(id).is_constant()) explain_constant(id);
+    }
+    for (const NodeId id : graph_.order()) explain_node(id);
+    return std::move(rows_);
+  }
+
+ private:
+  [[nodiscard]] std::string not_float(ValueId id) const {
+    return str("its values are ", to_string(graph_.value(id).type.dtype),
+               "; only floats are quantized");
+  }
+
+  void explain_input(ValueId id) {
+    Explanation row{.kind = "input", .name = graph_.value(id).name};
+    if (const auto& spec = annotations_.input(id)) {
+      row.decision = "quantized";
+      row.result = facts_of(graph_, *spec);
+    } else {
+      row.decision = "unchanged";
+      row.reason = not_float(id);
+    }
+    rows_.push_back(std::move(row));
+  }
+
+  void explain_constant(ValueId id) {
+    Explanation row{.kind = "constant", .name = graph_.value(id).name, .decision = "in float"};
+    std::string readers;
+    for (const NodeId user : graph_.users(id)) {
+      readers += (readers.empty() ? "" : ", ") + graph_.node(user).name;
+      if (!annotations_.annotated(user)) continue;
+      for (const auto& [operand, spec] : annotations_.node(user)->inputs) {
+        if (operand != id) continue;
+        row.decision = "quantized";
+        row.result = facts_of(graph_, spec);
+      }
+    }
+    if (readers.empty()) return;
+    row.details = {{"read by", readers}};
+    if (row.decision != "quantized") {
+      row.reason = is_float_value(graph_, id)
+                       ? "the operators that read it take it in full precision, as a bias is"
+                       : not_float(id);
+    }
+    rows_.push_back(std::move(row));
+  }
+
+  void explain_node(NodeId id) {
+    const Node& node = graph_.node(id);
+    Explanation row{
+        .kind = "node", .name = node.name, .operator_name = node.target, .source = node.source};
+    if (std::ranges::find(kept_, id) != kept_.end()) {
+      row.decision = "annotated by others";
+      row.reason = "the model was annotated before, or by a custom annotation, and that wins";
+    } else if (annotations_.annotated(id)) {
+      explain_annotated(id, row);
+    } else {
+      explain_float(node, row);
+    }
+    rows_.push_back(std::move(row));
+    if (node.outputs.size() > 1) explain_parts(node);
+  }
+
+  void explain_annotated(NodeId id, Explanation& row) {
+    const Annotation& annotation = *annotations_.node(id);
+    for (const auto& [operand, spec] : annotation.inputs)
+      row.operands.emplace_back(graph_.value(operand).name, facts_of(graph_, spec));
+    if (annotation.output) row.result = facts_of(graph_, *annotation.output);
+    row.decision = "quantized";
+    if (annotation.inputs.empty() && fused_into_[id] != kNone) {
+      row.decision = "fused";
+      row.details.emplace_back("fused with", graph_.node(fused_into_[id]).name);
+    } else if (!annotation.output) {
+      std::string followers;
+      for (const NodeId follower : fused_followers(graph_, id))
+        followers += (followers.empty() ? "" : ", ") + graph_.node(follower).name;
+      if (!followers.empty()) row.details.emplace_back("fused with", followers);
+    }
+  }
+
+  void explain_float(const Node& node, Explanation& row) const {
+    row.decision = "in float";
+    const bool floats =
+        std::ranges::any_of(node.outputs, [&](ValueId id) { return is_float_value(graph_, id); });
+    if (node.op == Op::Identity && floats) {
+      row.decision = "transparent";
+      row.reason = "it passes its operand on, which its neighbours quantize";
+    } else if (!floats) {
+      row.decision = "unchanged";
+      row.reason = not_float(node.outputs.front());
+    } else if (node.op == Op::Unknown) {
+      row.reason = str("no rule quantizes the operator ", node.target);
+      row.advice =
+          "write it with operators of docs/operators.md, or annotate it with "
+          "add_custom_quant_annotations";
+    } else if (node.outputs.size() > 1) {
+      row.decision = "transparent";
+      row.reason = "each of its results is quantized by what reads it";
+    } else if (node.attrs.boolean("training")) {
+      row.reason = "it computes the statistics of its batch (training mode)";
+      row.advice = "export the model in evaluation mode, or set is_qat";
+    } else if (!std::ranges::all_of(node.inputs, [&](ValueId id) {
+                 return id == kNone || is_float_value(graph_, id);
+               })) {
+      row.reason = "an operand is not float";
+      row.advice = "convert its operands to float32";
+    } else {
+      row.reason = str("no rule quantizes ", to_string(node.op), " in this form");
+      row.advice = "annotate it with add_custom_quant_annotations";
+    }
+  }
+
+  void explain_parts(const Node& node) {
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      const ValueId id = node.outputs[i];
+      if (graph_.users(id).empty() && !graph_.is_output(id)) continue;
+      Explanation row{.kind = "part",
+                      .name = str(node.name, "[", i, "]"),
+                      .operator_name = "getitem",
+                      .source = node.source};
+      row.decision = is_float_value(graph_, id) ? "transparent" : "unchanged";
+      row.reason = is_float_value(graph_, id) ? "what reads it quantizes it" : not_float(id);
+      rows_.push_back(std::move(row));
+    }
+  }
+
+  const Graph& graph_;
+  const Annotations& annotations_;
+  std::span<const NodeId> kept_;
+  std::vector<NodeId> fused_into_;
+  std::vector<Explanation> rows_;
+};
+
+}  // namespace
+
+std::vector<Explanation> explain(const Graph& graph, const Annotations& annotations,
+                                 std::span<const NodeId> kept) {
+  return Explainer(graph, annotations, kept).run();
+}
+
+}  // namespace enn

@@ -1,0 +1,117 @@
+"""quantizer.explain() and partitioner.explain(): a row for everything, with the line of the eager model."""
+
+import inspect
+import io
+import json
+
+import pytest
+import torch
+from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
+from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer
+from rich.console import Console
+from torch import nn
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+from torchao.quantization.pt2e.quantizer import QuantizationAnnotation
+
+import common
+from openenn import EnnError
+
+
+class Model(nn.Module):
+    """Operators that are quantized, fused, shared, split, of integers, and unknown to the engine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(4, 8, 3)
+
+    def forward(self, x: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = torch.relu(self.convolution(x))
+        first, second = x.split(4, 1)
+        x = torch.cat([first, torch.sigmoid(second)], 1)
+        return torch.cdist(x, x).flatten(1), ids + 1
+
+
+INPUTS = (torch.randn(1, 4, 8, 8), torch.arange(3))
+
+
+def line_of(text: str) -> str:
+    lines, start = inspect.getsourcelines(Model)
+    (offset,) = [i for i, line in enumerate(lines) if text in line]
+    return f"{__file__}:{start + offset}"
+
+
+@pytest.fixture(scope="module")
+def reports() -> tuple:
+    quantizer, partitioner = EnnQuantizer(), EnnPartitioner()
+
+    def leave_concatenation(module: torch.fx.GraphModule) -> None:
+        for node in module.graph.nodes:
+            if str(node.target) == "aten.cat.default":
+                node.meta["quantization_annotation"] = QuantizationAnnotation(_annotated=True)
+
+    quantizer.add_custom_quant_annotations([leave_concatenation])
+    exported = torch.export.export(Model().eval(), INPUTS).module()
+    names = {node.name for node in exported.graph.nodes if node.op in ("placeholder", "call_function")}
+    prepared = prepare_pt2e(exported, quantizer)
+    prepared(*INPUTS)
+    edge = common.lower(convert_pt2e(prepared), INPUTS, partitioner)
+    return names, edge, quantizer.explain(), partitioner.explain()
+
+
+def test_quantizer_explains_every_node(reports: tuple) -> None:
+    names, _, report, _ = reports
+    rows = {row["name"]: row for row in json.loads(report.json())}
+    assert {name for name in names if "getitem" not in name} <= rows.keys()
+    assert rows["x"]["result"] == {"dtype": "int8", "scheme": "per_tensor_affine", "observer": "MinMax"}
+    assert "int64" in rows["ids"]["reason"]
+    assert rows["conv2d"]["decision"] == "quantized"
+    assert rows["conv2d"]["details"] == {"fused with": "relu"}
+    assert rows["conv2d"]["operands"]["convolution_weight"]["scheme"] == "per_channel_symmetric"
+    assert rows["conv2d"]["source"] == line_of("torch.relu")
+    assert rows["relu"]["decision"] == "fused"
+    assert rows["relu"]["details"] == {"fused with": "conv2d"}
+    assert rows["convolution_bias"]["decision"] == "in float"
+    assert rows["sigmoid"]["result"]["zero_point"] == "-128"
+    assert rows["cat"]["decision"] == "annotated by others"
+    assert rows["cdist"]["decision"] == "in float"
+    assert "aten.cdist.default" in rows["cdist"]["reason"]
+    assert rows["cdist"]["advice"]
+    assert rows["cdist"]["source"] == line_of("torch.cdist")
+    assert "int64" in rows["add"]["reason"]
+    assert {"split[0]", "split[1]"} <= rows.keys() or {"split_with_sizes[0]"} <= rows.keys()
+    for row in rows.values():
+        assert row["decision"] == "quantized" or row["decision"] == "fused" or row["reason"]
+
+
+def test_partitioner_explains_every_node(reports: tuple) -> None:
+    _, edge, _, report = reports
+    rows = {row["name"]: row for row in json.loads(report.json())}
+    (distance,) = [row for row in rows.values() if "cdist" in row.get("operator", "")]
+    assert distance["decision"] == "left out"
+    assert distance["advice"]
+    (convolution,) = [row for row in rows.values() if "aten.conv" in row.get("operator", "")]
+    assert (convolution["decision"], convolution["details"]) == ("delegated", {"partition": "0"})
+    for row in rows.values():
+        assert row.get("details", {}).get("partition") is not None or row["reason"]
+    left = {name for name, row in rows.items() if row["kind"] == "node" and row["decision"] == "left out"}
+    graph = edge.exported_program().graph
+    outside = {node.name for node in graph.nodes if node.op == "call_function"}
+    assert left == {name for name in outside if "executorch_call_delegate" not in name and "getitem" not in name}
+
+
+def test_reports_are_shown(reports: tuple) -> None:
+    for report in reports[2:]:
+        lines = str(report).splitlines()
+        assert lines[0].split() == ["name", "operator", "decision", "how", "source"]
+        assert all(any(line.startswith(row.name) for line in lines) for row in report.rows)
+        console = Console(width=200, file=io.StringIO())
+        console.print(report)
+        text = console.file.getvalue()
+        assert report.title in text
+        assert "what would help" in text
+
+
+def test_there_is_nothing_to_explain_before() -> None:
+    for stage in (EnnQuantizer(), EnnPartitioner()):
+        with pytest.raises(EnnError, match="none was"):
+            stage.explain()
