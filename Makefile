@@ -25,6 +25,10 @@ demo: build  ## run the documented example and EfficientNet-Lite0 on real photog
 	@python examples/mobilenet_v2.py
 	@python examples/efficientnet_lite0.py
 
+.PHONY: fashion-mnist
+fashion-mnist: build  ## train a small MobileNetV2, in float and with quantization; top-1 of the .pte
+	@python examples/fashion_mnist_qat.py
+
 .PHONY: test
 test:  ## all tests: C++, sanitizers, Python
 	@scripts/setup.sh test

@@ -12,8 +12,9 @@ requirements=scripts/requirements
 
 build_packages=(g++ flatbuffers-compiler libflatbuffers-dev)
 case $group in
-  demo | upstream) packages=("${build_packages[@]}") ;;
-  test) packages=("${build_packages[@]}" libgtest-dev libgmock-dev libsimde-dev) ;;
+  demo) packages=("${build_packages[@]}" dataset-fashion-mnist) ;;
+  upstream) packages=("${build_packages[@]}") ;;
+  test) packages=("${build_packages[@]}" libgtest-dev libgmock-dev libsimde-dev dataset-fashion-mnist) ;;
   bench) packages=("${build_packages[@]}" libbenchmark-dev) ;;
   lint) packages=("${build_packages[@]}" libgtest-dev libgmock-dev libsimde-dev libbenchmark-dev
                   libclang-common-19-dev clang-19 clang-format-19 clang-tidy-19) ;;
