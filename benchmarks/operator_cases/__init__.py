@@ -1,6 +1,6 @@
 """One small module per operator of the engine, with inputs of about 10^6 elements of its result."""
 
-from operator_cases import convolution, elementwise, images, indexing, movement, reductions
+from operator_cases import attention, convolution, elementwise, images, indexing, movement, reductions
 from operator_cases.case import Call as Call
 from operator_cases.case import Case as Case
 
@@ -11,4 +11,5 @@ CASES: dict[str, Case] = {
     **reductions.CASES,
     **movement.CASES,
     **indexing.CASES,
+    **attention.CASES,
 }

@@ -25,6 +25,7 @@ from torchao.quantization.pt2e.quantizer import (
 )
 
 from openenn import _core, fx
+from openenn.attention import decompose_attention
 from openenn.qat import erase_batch_counters, keep_settings
 from openenn.report import Report
 
@@ -100,6 +101,12 @@ class EnnQuantizer(Quantizer):
     def add_custom_quant_annotations(self, custom_quant_annotations: Sequence[Callable[[GraphModule], None]]) -> None:
         """Functions that annotate the model after this quantizer did; what they write wins."""
         self.custom_quant_annotations = custom_quant_annotations
+
+    def transform_for_annotation(self, model: GraphModule) -> GraphModule:
+        """Makes of composite operators those that are quantized; called by prepare_pt2e."""
+        if self._interpret:
+            decompose_attention(model)
+        return model
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Writes the annotations on the nodes of `model`; nodes that are annotated already keep theirs."""

@@ -29,6 +29,7 @@ constexpr std::array kPasses{
     Pass{"widen_conv1d", &widen_conv1d, true},
     Pass{"fold_qdq", &fold_qdq, true},
     Pass{"fold_dequantized_constants", &fold_dequantized_constants, true},
+    Pass{"fold_transposes", &fold_transposes, false},
     Pass{"assign_layouts", &assign_layouts, true},
 };
 

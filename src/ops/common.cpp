@@ -200,6 +200,14 @@ std::optional<std::string> move_reason(const Graph& graph, const Node& node) {
                                  DType::Int64, DType::Bool});
 }
 
+Attributes internal_attributes() {
+  Attributes attrs;
+  attrs.set("internal", true);
+  return attrs;
+}
+
+bool is_internal(const Node& node) { return node.attrs.boolean("internal"); }
+
 bool is_float_value(const Graph& graph, ValueId id) {
   if (id == kNone) return false;
   const DType dtype = graph.value(id).type.dtype;
@@ -237,6 +245,40 @@ void annotate_all(const Graph& graph, NodeId node, const QuantizationConfig& con
   add_input_specs(graph, n, config, annotation);
   annotation.output = config.activation;
   annotations.set(node, std::move(annotation));
+}
+
+void annotate_first(const Graph& graph, NodeId node, const QuantizationConfig& config,
+                    Annotations& annotations) {
+  const ValueId input = graph.node(node).inputs.front();
+  if (!is_float_value(graph, input)) return;
+  annotations.set(node, {.inputs = {{input, config.activation}}, .output = config.activation});
+}
+
+bool is_masked_score(const Graph& graph, ValueId value) {
+  const Node* producer = graph.producer(value);
+  if (producer == nullptr || producer->op != Op::Add || graph.is_output(value)) return false;
+  const std::vector<NodeId> users = graph.users(value);
+  return !users.empty() && std::ranges::all_of(users, [&](NodeId user) {
+    const Node& node = graph.node(user);
+    return node.op == Op::Softmax ||
+           (node.op == Op::Add && is_masked_score(graph, node.outputs[0]));
+  });
+}
+
+bool is_score_mask(const Graph& graph, ValueId value) {
+  const std::vector<NodeId> users = graph.users(value);
+  return !users.empty() && !graph.is_output(value) && std::ranges::all_of(users, [&](NodeId user) {
+    return is_masked_score(graph, graph.node(user).outputs[0]);
+  });
+}
+
+FixedQParamsSpec unit_interval_spec(const QuantizationConfig& config) {
+  const QuantizationSpec& activation = config.activation;
+  return {.dtype = activation.dtype,
+          .scale = 1.0 / (activation.quant_max - activation.quant_min + 1),
+          .zero_point = activation.quant_min,
+          .quant_min = activation.quant_min,
+          .quant_max = activation.quant_max};
 }
 
 void annotate_shared(const Graph& graph, NodeId node, const QuantizationConfig& config,

@@ -74,11 +74,26 @@ class Arguments {
 // Why an operator that only moves elements does not take `node`: its rank or an element type.
 [[nodiscard]] std::optional<std::string> move_reason(const Graph& graph, const Node& node);
 
+// Attributes of a node that an import function adds beside the one that it returns: no node of the
+// exported graph stands for it, so it gets no annotation of its own.
+[[nodiscard]] Attributes internal_attributes();
+[[nodiscard]] bool is_internal(const Node& node);
+
 // Spec building blocks for annotate.cpp.
 [[nodiscard]] bool is_float_value(const Graph& graph, ValueId id);
 // Every float operand and the result get the activation spec.
 void annotate_all(const Graph& graph, NodeId node, const QuantizationConfig& config,
                   Annotations& annotations);
+// The first operand and the first result get the activation spec.
+void annotate_first(const Graph& graph, NodeId node, const QuantizationConfig& config,
+                    Annotations& annotations);
+// For results in [0, 1]: scale 1/256, with the lowest integer standing for 0, uses the whole range.
+[[nodiscard]] FixedQParamsSpec unit_interval_spec(const QuantizationConfig& config);
+// A sum that only a softmax reads: scores and a mask, whose -inf and -10^4 no 8-bit scale can hold
+// beside the scores. It is left in float.
+[[nodiscard]] bool is_masked_score(const Graph& graph, ValueId value);
+// Read by nothing but masked scores.
+[[nodiscard]] bool is_score_mask(const Graph& graph, ValueId value);
 // The operand gets the activation spec and the result shares it.
 void annotate_shared(const Graph& graph, NodeId node, const QuantizationConfig& config,
                      Annotations& annotations);

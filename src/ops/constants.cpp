@@ -58,6 +58,12 @@ std::int32_t quantize_value(float x, float inverse_scale, std::int32_t zero_poin
   return q < static_cast<float>(quant_max) ? static_cast<std::int32_t>(q) : quant_max;
 }
 
+void divide_by_scale(const Value& output, std::vector<float>& values) {
+  if (!output.quant) return;
+  const double scale = static_cast<double>(output.quant->scale());
+  for (float& value : values) value = static_cast<float>(static_cast<double>(value) / scale);
+}
+
 StoredRange stored_range(const Value& output, const Attributes& attrs) {
   const QuantParams& quant = *output.quant;
   const auto bound = [&](const char* name, std::int32_t otherwise) {

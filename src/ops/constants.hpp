@@ -30,6 +30,10 @@ template <typename T>
 [[nodiscard]] std::int32_t quantize_value(float x, float inverse_scale, std::int32_t zero_point,
                                           std::int32_t quant_min, std::int32_t quant_max);
 
+// Reals in steps of a quantized result: divided by its scale in double, rounded once. Not
+// quantized: left as they are.
+void divide_by_scale(const Value& output, std::vector<float>& values);
+
 // The range of stored (offset-binary) integers that a quantized result may take: its quantized
 // range, cut by the activation_min and activation_max of `attrs`.
 struct StoredRange {

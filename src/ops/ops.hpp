@@ -43,6 +43,9 @@ enum class QuantizedForm {
 struct Traits {
   LayoutRule layout = LayoutRule::Same;
   QuantizedForm quantized = QuantizedForm::None;
+  // In the 8-bit form, operands from this one on are parameters that stay as they are: biases,
+  // weights of norms.
+  std::size_t parameters_from = SIZE_MAX;
 };
 [[nodiscard]] Traits traits(const Graph& graph, const Node& node);
 

@@ -37,7 +37,9 @@ class Explainer {
     for (ValueId id = 0; id < graph_.value_count(); ++id) {
       if (graph_.value(id).is_constant()) explain_value(id, "constant");
     }
-    for (const NodeId id : graph_.order()) explain_node(id);
+    for (const NodeId id : graph_.order()) {
+      if (!is_internal(graph_.node(id))) explain_node(id);
+    }
     return std::move(rows_);
   }
 

@@ -55,6 +55,9 @@ Facts facts_of(const Graph& graph, const Spec& spec) {
   return {{"shared_with", std::move(with)}};
 }
 
+constexpr std::string_view kMask =
+    "only a softmax reads the sum: no 8-bit scale holds a mask beside the scores";
+
 class Explainer {
  public:
   Explainer(const Graph& graph, const Annotations& annotations, std::span<const NodeId> kept)
@@ -86,8 +89,8 @@ class Explainer {
       row.decision = "quantized";
       row.result = facts_of(graph_, *spec);
     } else {
-      row.decision = "unchanged";
-      row.reason = not_float(id);
+      row.decision = is_score_mask(graph_, id) ? "in float" : "unchanged";
+      row.reason = is_score_mask(graph_, id) ? std::string(kMask) : not_float(id);
     }
     rows_.push_back(std::move(row));
   }
@@ -107,7 +110,8 @@ class Explainer {
     if (readers.empty()) return;
     row.details = {{"read by", readers}};
     if (row.decision != "quantized") {
-      row.reason = is_float_value(graph_, id)
+      row.reason = is_score_mask(graph_, id) ? std::string(kMask)
+                   : is_float_value(graph_, id)
                        ? "the operators that read it take it in full precision, as a bias is"
                        : not_float(id);
     }
@@ -116,6 +120,7 @@ class Explainer {
 
   void explain_node(NodeId id) {
     const Node& node = graph_.node(id);
+    if (is_internal(node)) return;
     Explanation row{
         .kind = "node", .name = node.name, .operator_name = node.target, .source = node.source};
     if (std::ranges::find(kept_, id) != kept_.end()) {
@@ -157,6 +162,8 @@ class Explainer {
     } else if (!floats) {
       row.decision = "unchanged";
       row.reason = not_float(node.outputs.front());
+    } else if (is_masked_score(graph_, node.outputs.front())) {
+      row.reason = kMask;
     } else if (node.op == Op::Unknown) {
       row.reason = str("no rule quantizes the operator ", node.target);
       row.advice =

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "ops/common.hpp"
 #include "ops/ops.hpp"
 #include "quantizer/upstream.hpp"
 
@@ -56,17 +57,43 @@ void EnnQuantizer::set_quant_params(Precision precision, bool is_per_channel, bo
   is_qat_ = is_qat;
 }
 
+namespace {
+
+// An operand that an internal node computes stands for that node's operands.
+void see_through_internal(const Graph& graph, NodeId id, Annotations& annotations) {
+  Annotation annotation = *annotations.node(id);
+  for (std::size_t i = 0; i < annotation.inputs.size();) {
+    const auto [value, spec] = annotation.inputs[i];
+    const Node* producer = graph.producer(value);
+    if (producer == nullptr || !is_internal(*producer)) {
+      ++i;
+      continue;
+    }
+    annotation.inputs.erase(annotation.inputs.begin() + static_cast<std::ptrdiff_t>(i));
+    for (const ValueId operand : producer->inputs) {
+      const bool scalar = operand == kNone || (graph.value(operand).is_constant() &&
+                                               graph.value(operand).type.shape.empty());
+      if (!scalar && is_float_value(graph, operand)) annotation.inputs.emplace_back(operand, spec);
+    }
+  }
+  annotations.set(id, std::move(annotation));
+}
+
+}  // namespace
+
 Annotations EnnQuantizer::annotate(const Graph& graph) const {
   const QuantizationConfig config = quantization_config(precision_, is_per_channel_, is_qat_);
   if (compatibility_ == Compatibility::Upstream) return annotate_as_upstream(graph, config);
   Annotations annotations(graph);
   for (const ValueId id : graph.inputs()) {
-    const DType dtype = graph.value(id).type.dtype;
-    if (dtype == DType::Float32 || dtype == DType::Float16)
+    if (is_float_value(graph, id) && !is_score_mask(graph, id)) {
       annotations.set_input(id, config.activation);
+    }
   }
   for (const NodeId id : graph.order()) {
-    if (!annotations.annotated(id)) enn::annotate(graph, id, config, annotations);
+    if (annotations.annotated(id) || is_internal(graph.node(id))) continue;
+    enn::annotate(graph, id, config, annotations);
+    if (annotations.annotated(id)) see_through_internal(graph, id, annotations);
   }
   return annotations;
 }

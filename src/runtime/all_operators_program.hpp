@@ -224,11 +224,52 @@ inline void add_index_part(ProgramMaker& maker) {
   maker.step(scatter, "scatter");
 }
 
+// The attention half: uint8[2, 4, 6] -> uint8[2, 4, 6], and the same in float32.
+inline void add_attention_half(ProgramMaker& maker, program::DType dtype) {
+  using namespace program;
+  const auto zero = [&](std::int32_t point) { return dtype == DType_Float32 ? 0 : point; };
+  const std::uint32_t x = maker.input(dtype, {2, 4, 6}, 0.05F, zero(128));
+  const std::uint32_t normalized = maker.arena(dtype, {2, 4, 6}, 0.05F, zero(128));
+  NormalizeT normalize;
+  normalize.input = x;
+  normalize.output = normalized;
+  normalize.weight = maker.constant(DType_Float32, {6}, internal::floats(6, 2.0F));
+  normalize.bias = maker.constant(DType_Float32, {6}, internal::floats(6, 1.0F));
+  normalize.rows = 8;
+  normalize.eps = 1e-5F;
+  maker.step(normalize, "normalize");
+
+  const std::uint32_t scores = maker.arena(dtype, {2, 4, 4}, 0.1F, zero(100));
+  MatMulT matmul;
+  matmul.a = normalized;
+  matmul.b = x;
+  matmul.bias = maker.constant(DType_Float32, {4}, internal::floats(4, 0.1F));
+  matmul.output = scores;
+  matmul.transpose_b = true;
+  maker.step(matmul, "scores");
+
+  const std::uint32_t weights = maker.arena(dtype, {2, 4, 4}, 1.0F / 256.0F, 0);
+  SoftmaxT softmax;
+  softmax.input = scores;
+  softmax.output = weights;
+  softmax.axis = 2;
+  maker.step(softmax, "softmax");
+
+  MatMulT mixed;
+  mixed.a = weights;
+  mixed.b = normalized;
+  mixed.bias = maker.constant(DType_Float32, {6}, internal::floats(6, 0.1F));
+  mixed.output = maker.output(dtype, {2, 4, 6}, 0.05F, zero(120));
+  maker.step(mixed, "mixed");
+}
+
 inline ProgramMaker all_operators_program() {
   ProgramMaker maker;
   add_quantized_half(maker);
   add_float_half(maker);
   add_index_part(maker);
+  add_attention_half(maker, program::DType_UInt8);
+  add_attention_half(maker, program::DType_Float32);
   return maker;
 }
 

@@ -58,9 +58,10 @@ class LayoutAssigner {
     }
   }
 
-  // Weights and biases have layouts of their own.
-  static bool is_weight(const Node& node, std::size_t operand) {
-    return (node.op == Op::Convolution || node.op == Op::Linear) && operand > 0;
+  // Weights and other parameters have layouts of their own.
+  [[nodiscard]] bool is_weight(const Node& node, std::size_t operand) const {
+    const bool weighted = node.op == Op::Convolution || node.op == Op::Linear;
+    return (weighted && operand > 0) || operand >= traits(graph_, node).parameters_from;
   }
 
   // True when a reader of `id` works on images, itself or behind operators that take any layout.

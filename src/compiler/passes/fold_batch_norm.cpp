@@ -102,6 +102,29 @@ void decompose(Graph& graph, NodeId id, const Affine& affine) {
   graph.replace_uses(node.outputs[0], graph.node(add).outputs[0]);
 }
 
+// Between a dequantize and a quantize: one affine map per channel has an 8-bit form.
+bool is_quantized(const Graph& graph, const Node& node) {
+  const std::size_t rank = graph.value(node.inputs[0]).type.shape.size();
+  const Node* producer = graph.producer(node.inputs[0]);
+  const std::vector<NodeId> users = graph.users(node.outputs[0]);
+  return (rank == 2 || rank == 4) && producer != nullptr && producer->op == Op::Dequantize &&
+         users.size() == 1 && !graph.is_output(node.outputs[0]) &&
+         graph.node(users.front()).op == Op::Quantize;
+}
+
+void make_channel_affine(Graph& graph, NodeId id, const Affine& affine) {
+  const Node node = graph.node(id);
+  const TensorType type = graph.value(node.outputs[0]).type;
+  const ValueId scale =
+      add_float_constant(graph, node.name + ".scale", {type.shape[1]}, affine.scale);
+  const ValueId shift =
+      add_float_constant(graph, node.name + ".shift", {type.shape[1]}, affine.shift);
+  const NodeId map = graph.insert_node(id, Op::ChannelAffine, node.name + ".affine",
+                                       {node.inputs[0], scale, shift}, {type});
+  graph.node(map).source = node.source;
+  graph.replace_uses(node.outputs[0], graph.node(map).outputs[0]);
+}
+
 }  // namespace
 
 Status fold_batch_norm(Graph& graph) {
@@ -111,6 +134,8 @@ Status fold_batch_norm(Graph& graph) {
     if (const NodeId producer = foldable_producer(graph, graph.node(id)); producer != kNone) {
       ENN_TRY(fold_into(graph, producer, affine));
       graph.replace_uses(graph.node(id).outputs[0], graph.node(id).inputs[0]);
+    } else if (is_quantized(graph, graph.node(id))) {
+      make_channel_affine(graph, id, affine);
     } else {
       decompose(graph, id, affine);
     }

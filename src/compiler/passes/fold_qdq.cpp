@@ -160,10 +160,10 @@ class QdqFolder {
   [[nodiscard]] std::vector<ValueId> quantized_operands(const Node& node, DType dtype) {
     std::vector<ValueId> operands;
     const bool weighted = node.op == Op::Convolution || node.op == Op::Linear;
+    const std::size_t parameters_from = traits(graph_, node).parameters_from;
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       ValueId operand = node.inputs[i];
-      const bool is_bias = weighted && i == 2;
-      if (!is_bias && !is_index(operand)) {
+      if (i < parameters_from && !is_index(operand)) {
         operand = quantized_source(node.inputs[i]);
         if (operand == kNone && node.inputs.size() == 2)
           operand = quantized_scalar(node.inputs[i], dtype);

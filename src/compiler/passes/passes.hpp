@@ -22,6 +22,8 @@ namespace enn {
 [[nodiscard]] Status fold_qdq(Graph& graph);
 // Computes the dequantize of constants that are left.
 [[nodiscard]] Status fold_dequantized_constants(Graph& graph);
+// A matrix product reads its second operand transposed where that was transposed for it.
+[[nodiscard]] Status fold_transposes(Graph& graph);
 // Chooses the layout of every rank-4 value and makes each change of layout an identity node between
 // two.
 [[nodiscard]] Status assign_layouts(Graph& graph);

@@ -18,10 +18,6 @@ constexpr std::int64_t kMaxRows = 240;
 // Products below which a second thread does not pay.
 constexpr std::int64_t kParallelProducts = 1 << 19;
 
-std::int64_t element_bytes(const IgemmKernel& kernel) {
-  return kernel.operands == IgemmOperands::S16 ? 2 : 1;
-}
-
 class IgemmConv final : public Conv {
  public:
   IgemmConv(const char* name, const IgemmKernel& kernel, const ConvProblem& problem,
@@ -39,12 +35,9 @@ class IgemmConv final : public Conv {
     depth_units_ = ceil_div(geometry_.depth(), kernel.kr);
     panels_ = ceil_div(geometry_.group_out(), kernel.nr);
     unit_bytes_ = kernel.nr * kernel.kr * element;
-    block_units_ = std::max<std::int64_t>(kPanelBytes / unit_bytes_, 1);
-    block_units_ = ceil_div(depth_units_, ceil_div(depth_units_, block_units_));
-    // An odd number of cache lines, so that rows do not compete for the same cache sets.
-    row_stride_ = round_up(depth_units_ * kernel.kr * element, 64);
-    if (row_stride_ / 64 % 2 == 0) row_stride_ += 64;
-    max_rows_ = std::clamp(kRowsBytes / row_stride_ / kernel.mr * kernel.mr, kernel.mr, kMaxRows);
+    block_units_ = igemm_block_units(kernel, depth_units_);
+    row_stride_ = igemm_row_stride(kernel, depth_units_);
+    max_rows_ = igemm_max_rows(kernel, row_stride_);
     plan_jobs(max_threads);
     pack(problem);
     slot_bytes_ =
@@ -167,37 +160,26 @@ class IgemmConv final : public Conv {
       for (std::int64_t i = 0; i < rows; ++i) row_init[i] *= -weight_zero_point_;
     }
 
-    const std::int64_t tiles = ceil_div(rows, kernel_.mr);
-    IgemmTile tile;
-    tile.a_stride = row_stride_;
-    tile.low = low_;
-    tile.high = high_;
-    tile.zero_point = output_zero_point_;
-    tile.out_stride = geometry_.out_c;
-    for (; panel < panel_end; ++panel) {
-      const std::int64_t index = group * panels_ + panel;
-      const std::byte* weights = packed_weights() + index * depth_units_ * unit_bytes_;
-      tile.init = init_.data() + index * kernel_.nr;
-      tile.multiplier = multiplier_.data() + index * kernel_.nr;
-      tile.bias = bias_.data() + index * kernel_.nr;
-      tile.columns = std::min(kernel_.nr, geometry_.group_out() - panel * kernel_.nr);
-      std::uint8_t* out = output + group * geometry_.group_out() + panel * kernel_.nr;
-      for (std::int64_t unit = 0; unit < depth_units_; unit += block_units_) {
-        tile.depth = std::min(block_units_, depth_units_ - unit);
-        tile.b = weights + unit * unit_bytes_;
-        tile.first = unit == 0;
-        tile.last = unit + tile.depth == depth_units_;
-        for (std::int64_t t = 0; t < tiles; ++t) {
-          const std::int64_t begin = part_begin(rows, tiles, t);
-          tile.rows = part_begin(rows, tiles, t + 1) - begin;
-          tile.a = packed + begin * row_stride_ + unit * kernel_.kr * element_bytes(kernel_);
-          tile.partial = partial + t * kernel_.mr * kernel_.nr;
-          tile.row_init = needs_rows ? row_init + begin : nullptr;
-          tile.out = out + (row + begin) * geometry_.out_c;
-          kernel_.tile(tile);
-        }
-      }
-    }
+    const std::int64_t index = group * panels_ + panel;
+    IgemmBlock block;
+    block.a = packed;
+    block.row_stride = row_stride_;
+    block.row_init = needs_rows ? row_init : nullptr;
+    block.rows = rows;
+    block.b = packed_weights() + index * depth_units_ * unit_bytes_;
+    block.depth_units = depth_units_;
+    block.block_units = block_units_;
+    block.init = init_.data() + index * kernel_.nr;
+    block.multiplier = multiplier_.data() + index * kernel_.nr;
+    block.bias = bias_.data() + index * kernel_.nr;
+    block.columns = std::min(panel_end * kernel_.nr, geometry_.group_out()) - panel * kernel_.nr;
+    block.low = low_;
+    block.high = high_;
+    block.zero_point = output_zero_point_;
+    block.partial = partial;
+    block.out = output + row * geometry_.out_c + group * geometry_.group_out() + panel * kernel_.nr;
+    block.out_stride = geometry_.out_c;
+    run_igemm_block(kernel_, block);
   }
 
   const char* name_;
@@ -226,6 +208,55 @@ class IgemmConv final : public Conv {
 };
 
 }  // namespace
+
+std::int64_t igemm_block_units(const IgemmKernel& kernel, std::int64_t depth_units) {
+  const std::int64_t unit_bytes = kernel.nr * kernel.kr * element_bytes(kernel);
+  const std::int64_t most = std::max<std::int64_t>(kPanelBytes / unit_bytes, 1);
+  return ceil_div(depth_units, ceil_div(depth_units, most));
+}
+
+std::int64_t igemm_row_stride(const IgemmKernel& kernel, std::int64_t depth_units) {
+  // An odd number of cache lines, so that rows do not compete for the same cache sets.
+  const std::int64_t stride = round_up(depth_units * kernel.kr * element_bytes(kernel), 64);
+  return stride / 64 % 2 == 0 ? stride + 64 : stride;
+}
+
+std::int64_t igemm_max_rows(const IgemmKernel& kernel, std::int64_t row_stride) {
+  return std::clamp(kRowsBytes / row_stride / kernel.mr * kernel.mr, kernel.mr, kMaxRows);
+}
+
+void run_igemm_block(const IgemmKernel& kernel, const IgemmBlock& block) noexcept {
+  const std::int64_t unit_bytes = kernel.nr * kernel.kr * element_bytes(kernel);
+  const std::int64_t tiles = ceil_div(block.rows, kernel.mr);
+  IgemmTile tile;
+  tile.a_stride = block.row_stride;
+  tile.low = block.low;
+  tile.high = block.high;
+  tile.zero_point = block.zero_point;
+  tile.out_stride = block.out_stride;
+  for (std::int64_t column = 0; column < block.columns; column += kernel.nr) {
+    const std::byte* panel = block.b + column / kernel.nr * block.depth_units * unit_bytes;
+    tile.init = block.init + column;
+    tile.multiplier = block.multiplier + column;
+    tile.bias = block.bias + column;
+    tile.columns = std::min(kernel.nr, block.columns - column);
+    for (std::int64_t unit = 0; unit < block.depth_units; unit += block.block_units) {
+      tile.depth = std::min(block.block_units, block.depth_units - unit);
+      tile.b = panel + unit * unit_bytes;
+      tile.first = unit == 0;
+      tile.last = unit + tile.depth == block.depth_units;
+      for (std::int64_t t = 0; t < tiles; ++t) {
+        const std::int64_t begin = part_begin(block.rows, tiles, t);
+        tile.rows = part_begin(block.rows, tiles, t + 1) - begin;
+        tile.a = block.a + begin * block.row_stride + unit * kernel.kr * element_bytes(kernel);
+        tile.partial = block.partial + t * kernel.mr * kernel.nr;
+        tile.row_init = block.row_init != nullptr ? block.row_init + begin : nullptr;
+        tile.out = block.out + begin * block.out_stride + column;
+        kernel.tile(tile);
+      }
+    }
+  }
+}
 
 std::unique_ptr<Conv> make_igemm_conv(const char* name, const IgemmKernel& kernel,
                                       const ConvProblem& problem, int max_threads) {

@@ -64,6 +64,42 @@ struct IgemmKernel {
   void (*tile)(const IgemmTile& tile) noexcept = nullptr;
 };
 
+// Bytes of one packed element.
+[[nodiscard]] inline std::int64_t element_bytes(const IgemmKernel& kernel) {
+  return kernel.operands == IgemmOperands::S16 ? 2 : 1;
+}
+
+// Units of kr elements in one K block of `depth_units`: a block of one panel stays in the
+// first-level cache.
+[[nodiscard]] std::int64_t igemm_block_units(const IgemmKernel& kernel, std::int64_t depth_units);
+// Bytes between two packed rows.
+[[nodiscard]] std::int64_t igemm_row_stride(const IgemmKernel& kernel, std::int64_t depth_units);
+// Rows of one block: they stay in the second-level cache.
+[[nodiscard]] std::int64_t igemm_max_rows(const IgemmKernel& kernel, std::int64_t row_stride);
+
+// Packed rows times neighbouring panels, through the epilogue.
+struct IgemmBlock {
+  const std::byte* a = nullptr;
+  std::int64_t row_stride = 0;
+  const std::int32_t* row_init = nullptr;  // or null for zeros
+  std::int64_t rows = 0;
+  const std::byte* b = nullptr;  // [panels][depth_units][nr][kr]
+  std::int64_t depth_units = 0;
+  std::int64_t block_units = 0;
+  const std::int32_t* init = nullptr;  // [panels * nr], as the two below
+  const float* multiplier = nullptr;
+  const float* bias = nullptr;
+  std::int64_t columns = 0;  // of all panels
+  float low = 0;             // as in IgemmTile
+  float high = 0;
+  std::int32_t zero_point = 0;
+  // [round_up(rows, mr) * nr], 64-byte aligned; not read when block_units == depth_units
+  std::int32_t* partial = nullptr;
+  std::uint8_t* out = nullptr;
+  std::int64_t out_stride = 0;
+};
+void run_igemm_block(const IgemmKernel& kernel, const IgemmBlock& block) noexcept;
+
 [[nodiscard]] std::unique_ptr<Conv> make_igemm_conv(const char* name, const IgemmKernel& kernel,
                                                     const ConvProblem& problem, int max_threads);
 

@@ -21,7 +21,7 @@ std::optional<std::string> support_conv(const Graph& graph, const Node& node) {
 }
 
 Traits traits_conv(const Graph&, const Node&) {
-  return {LayoutRule::ChannelsLast, QuantizedForm::Computes};
+  return {LayoutRule::ChannelsLast, QuantizedForm::Computes, 2};
 }
 
 }  // namespace enn

@@ -6,8 +6,6 @@ namespace enn {
 
 std::optional<std::string> support_linear(const Graph& graph, const Node& node) {
   if (auto reason = dtype_reason(graph, node, std::array{DType::Float32})) return reason;
-  if (node.attrs.has("alpha") || node.attrs.has("beta"))
-    return "addmm with alpha or beta other than 1 is not taken";
   for (std::size_t i = 1; i < node.inputs.size(); ++i) {
     if (node.inputs[i] != kNone && !is_constant_expression(graph, node.inputs[i])) {
       return str("its ", i == 1 ? "weight" : "bias", " is computed at run time");
@@ -18,7 +16,7 @@ std::optional<std::string> support_linear(const Graph& graph, const Node& node) 
 }
 
 Traits traits_linear(const Graph&, const Node&) {
-  return {LayoutRule::Contiguous, QuantizedForm::Computes};
+  return {LayoutRule::Contiguous, QuantizedForm::Computes, 2};
 }
 
 }  // namespace enn

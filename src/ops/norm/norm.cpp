@@ -56,12 +56,9 @@ std::optional<std::string> support_norm(const Graph& graph, const Node& node) {
 
 void annotate_norm(const Graph& graph, NodeId node, const QuantizationConfig& config,
                    Annotations& annotations) {
-  const Node& n = graph.node(node);
-  if (!is_float_value(graph, n.inputs[0])) return;
   // Training ends before the model is converted.
-  if (n.attrs.boolean("training") && !config.is_qat) return;
-  annotations.set(node,
-                  {.inputs = {{n.inputs[0], config.activation}}, .output = config.activation});
+  if (graph.node(node).attrs.boolean("training") && !config.is_qat) return;
+  annotate_first(graph, node, config, annotations);
 }
 
 Traits traits_norm(const Graph&, const Node&) { return {LayoutRule::Same, QuantizedForm::None}; }

@@ -141,14 +141,8 @@ void annotate_unary(const Graph& graph, NodeId node, const QuantizationConfig& c
   if (graph.node(node).op != Op::Sigmoid) return annotate_all(graph, node, config, annotations);
   const ValueId input = graph.node(node).inputs.front();
   if (!is_float_value(graph, input)) return;
-  // sigmoid gives (0, 1): scale 1/256 with the lowest integer standing for 0 uses the whole range.
-  const QuantizationSpec& activation = config.activation;
-  const FixedQParamsSpec output{.dtype = activation.dtype,
-                                .scale = 1.0 / (activation.quant_max - activation.quant_min + 1),
-                                .zero_point = activation.quant_min,
-                                .quant_min = activation.quant_min,
-                                .quant_max = activation.quant_max};
-  annotations.set(node, {.inputs = {{input, activation}}, .output = output});
+  annotations.set(node,
+                  {.inputs = {{input, config.activation}}, .output = unit_interval_spec(config)});
 }
 
 Traits traits_unary(const Graph&, const Node&) {
