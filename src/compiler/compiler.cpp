@@ -22,6 +22,8 @@ struct Pass {
 
 // The table of contents of the compiler, in order.
 constexpr std::array kPasses{
+    Pass{"widen_float16", &widen_float16, true},
+    Pass{"promote_operands", &promote_operands, true},
     Pass{"erase_identities", &erase_identities, false},
     Pass{"fold_constants", &fold_constants, true},
     Pass{"fold_batch_norm", &fold_batch_norm, true},
@@ -51,9 +53,9 @@ Status check_disabled(const std::vector<std::string>& disabled) {
 Status check_taken(const Graph& graph) {
   for (const ValueId id : graph.inputs()) {
     const DType dtype = graph.value(id).type.dtype;
-    if (dtype == DType::Float16 || dtype == DType::Float64 || dtype == DType::Int16) {
+    if (dtype == DType::Float64 || dtype == DType::Int16) {
       return error(Code::Unsupported, "input '", graph.value(id).name, "' is ", to_string(dtype),
-                   "; the engine takes float32, int8, uint8, int32, int64 and bool");
+                   "; the engine takes float32, float16, int64, int32, int8, uint8 and bool");
     }
   }
   for (const NodeId id : graph.order()) {

@@ -22,6 +22,8 @@ std::string contents(const fs::path& path) {
 
 const std::map<std::string, Status (*)(Graph&)>& passes() {
   static const std::map<std::string, Status (*)(Graph&)> table{
+      {"widen_float16", &widen_float16},
+      {"promote_operands", &promote_operands},
       {"erase_identities", &erase_identities},
       {"fold_constants", &fold_constants},
       {"fold_batch_norm", &fold_batch_norm},

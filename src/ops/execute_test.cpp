@@ -321,8 +321,10 @@ TEST(BindBinary, Refuses) {
   const std::uint32_t wide = bench.output(DType_UInt8, {4, 3});
   EXPECT_FALSE(run_binary(bench, program::BinaryKind_Add, a, a, wide).ok());
   EXPECT_FALSE(run_binary(bench, program::BinaryKind_Add, row, row, a).ok());
-  EXPECT_FALSE(run_binary(bench, program::BinaryKind_Add, a, real, a).ok());
-  EXPECT_FALSE(run_binary(bench, static_cast<program::BinaryKind>(9), a, a, a).ok());
+  EXPECT_FALSE(run_binary(bench, program::BinaryKind_Add, real, a, a).ok());
+  EXPECT_FALSE(run_binary(bench, program::BinaryKind_Eq, a, a, a).ok());
+  EXPECT_FALSE(run_binary(bench, program::BinaryKind_And, real, real, real).ok());
+  EXPECT_FALSE(run_binary(bench, static_cast<program::BinaryKind>(99), a, a, a).ok());
   // In place is for operands of the result's shape.
   EXPECT_TRUE(run_binary(bench, program::BinaryKind_Add, a, row, a).ok());
   const std::uint32_t line = bench.input(DType_UInt8, {3}, Bytes(3));

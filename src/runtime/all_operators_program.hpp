@@ -224,11 +224,45 @@ inline void add_index_part(ProgramMaker& maker) {
   maker.step(scatter, "scatter");
 }
 
+// Truth values and integers: float32[4, 3] and int64[3] -> float32[4, 3] and float16[4, 3].
+inline void add_typed_part(ProgramMaker& maker) {
+  using namespace program;
+  const std::uint32_t x = maker.input(DType_Float32, {4, 3});
+  const std::uint32_t index = maker.input(DType_Int64, {3});
+  const std::uint32_t limit = maker.arena(DType_Float32, {3});
+  ConvertT convert;
+  convert.input = index;
+  convert.output = limit;
+  maker.step(convert, "convert");
+
+  const std::uint32_t below = maker.arena(DType_Bool, {4, 3});
+  BinaryT compare;
+  compare.kind = BinaryKind_Lt;
+  compare.a = x;
+  compare.b = limit;
+  compare.output = below;
+  maker.step(compare, "lt");
+
+  const std::uint32_t chosen = maker.output(DType_Float32, {4, 3});
+  WhereT where;
+  where.condition = below;
+  where.a = x;
+  where.b = limit;
+  where.output = chosen;
+  maker.step(where, "where");
+
+  ConvertT narrow;
+  narrow.input = chosen;
+  narrow.output = maker.output(DType_Float16, {4, 3});
+  maker.step(narrow, "narrow");
+}
+
 inline ProgramMaker all_operators_program() {
   ProgramMaker maker;
   add_quantized_half(maker);
   add_float_half(maker);
   add_index_part(maker);
+  add_typed_part(maker);
   return maker;
 }
 

@@ -167,6 +167,10 @@ class QdqFolder {
         operand = quantized_source(node.inputs[i]);
         if (operand == kNone && node.inputs.size() == 2)
           operand = quantized_scalar(node.inputs[i], dtype);
+        if (operand == kNone && node.op == Op::Prelu && i == 1) {
+          operands.push_back(node.inputs[i]);  // the kernel takes a float weight
+          continue;
+        }
         if (operand == kNone) return {};
         const Value& value = graph_.value(operand);
         const bool is_weight = weighted && i == 1;

@@ -15,6 +15,9 @@ bool has_activation_range(Op op) {
     case Op::Add:
     case Op::Sub:
     case Op::Mul:
+    case Op::Div:
+    case Op::Maximum:
+    case Op::Minimum:
       return true;
     default:
       return false;

@@ -5,10 +5,16 @@
 
 namespace enn {
 
+// A float16 graph computes in float32: constants are widened, inputs converted behind the border
+// and outputs before it.
+[[nodiscard]] Status widen_float16(Graph& graph);
+// Operands of elementwise operators are converted to the element type in which these compute; a
+// clamp to tensors becomes maximum and minimum, and the weight of prelu broadcasts.
+[[nodiscard]] Status promote_operands(Graph& graph);
 // Removes operators that do nothing: dropout in inference, clone, alias.
 [[nodiscard]] Status erase_identities(Graph& graph);
-// Computes quantize, reshape and permute of constants, so that weights reach the engine in one
-// form.
+// Computes operators on constants (ops/evaluate.hpp) but dequantize, so that weights reach the
+// engine in one form.
 [[nodiscard]] Status fold_constants(Graph& graph);
 // Batch norm in inference becomes part of the convolution before it, else a multiplication and an
 // addition.
@@ -20,7 +26,7 @@ namespace enn {
 [[nodiscard]] Status widen_conv1d(Graph& graph);
 // dequantize -> operator -> quantize becomes the operator on quantized values.
 [[nodiscard]] Status fold_qdq(Graph& graph);
-// Computes the dequantize of constants that are left.
+// Computes the dequantize of constants that are left, and what follows from them.
 [[nodiscard]] Status fold_dequantized_constants(Graph& graph);
 // Chooses the layout of every rank-4 value and makes each change of layout an identity node between
 // two.
