@@ -1,6 +1,7 @@
 // Helpers that several operator families share.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <span>
@@ -76,6 +77,10 @@ template <typename T>
                                               std::int64_t stride, std::int64_t pad_begin,
                                               std::int64_t pad_end, std::int64_t dilation,
                                               bool ceil_mode);
+
+// Every element type that a program holds, but float16 (see dtype_reason).
+inline constexpr std::array kElementTypes{DType::Float32, DType::Int32, DType::Int64,
+                                          DType::Bool,    DType::Int8,  DType::UInt8};
 
 // The reason why an operand's or result's dtype is not taken, or nullopt when all are among
 // `allowed`. Where float32 is, float16 is too: the pass widen_float16 makes it float32.

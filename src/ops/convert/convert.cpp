@@ -1,6 +1,4 @@
 // Convert: one operand, attribute dtype. A call that changes no element type is an identity.
-#include <array>
-
 #include "ops/common.hpp"
 #include "ops/program_builder.hpp"
 
@@ -27,9 +25,7 @@ std::optional<std::string> support_convert(const Graph& graph, const Node& node)
   const Shape& shape = graph.value(node.outputs[0]).type.shape;
   if (numel(shape) == 0) return "its result is empty";
   if (shape.size() > 8) return str("rank ", shape.size(), " is above 8");
-  return dtype_reason(graph, node,
-                      std::array{DType::Float32, DType::Int32, DType::Int64, DType::Bool,
-                                 DType::Int8, DType::UInt8});
+  return dtype_reason(graph, node, kElementTypes);
 }
 
 void annotate_convert(const Graph&, NodeId, const QuantizationConfig&, Annotations&) {}

@@ -1,8 +1,6 @@
 // Tensors whose elements follow from attributes: constants, which the pass fold_constants computes.
 // Fill: every element is `value` (number or integer). Arange: start + i * step. Attributes also:
 // dtype, shape. An operand, if there is one, gave the shape alone; it keeps the order of nodes.
-#include <array>
-
 #include "ops/common.hpp"
 #include "ops/program_builder.hpp"
 
@@ -86,9 +84,7 @@ std::optional<std::string> support_fill(const Graph& graph, const Node& node) {
   const std::int64_t count = numel(graph.value(node.outputs[0]).type.shape);
   if (count == 0) return "its result is empty";
   if (count > kLargest) return str(count, " elements are too many for a constant");
-  return dtype_reason(graph, node,
-                      std::array{DType::Float32, DType::Int32, DType::Int64, DType::Bool,
-                                 DType::Int8, DType::UInt8});
+  return dtype_reason(graph, node, kElementTypes);
 }
 
 void annotate_fill(const Graph&, NodeId, const QuantizationConfig&, Annotations&) {}
