@@ -152,10 +152,6 @@ namespace enn {
   return std::expm1(x);
 }
 
-[[nodiscard]] inline float exp2_f32(float x, float /*alpha*/, float /*beta*/) {
-  return std::exp2(x);
-}
-
 [[nodiscard]] inline float tan_f32(float x, float /*alpha*/, float /*beta*/) { return std::tan(x); }
 
 [[nodiscard]] inline float asin_f32(float x, float /*alpha*/, float /*beta*/) {
