@@ -28,7 +28,9 @@ const std::map<std::string, Status (*)(Graph&)>& passes() {
       {"fuse_activations", &fuse_activations},
       {"fold_qdq", &fold_qdq},
       {"assign_layouts", &assign_layouts},
-      {"widen_conv1d", &widen_conv1d},
+      {"arrange_reductions", &arrange_reductions},
+      {"widen_images", &widen_images},
+      {"rewrite_transposed_convolution", &rewrite_transposed_convolution},
   };
   return table;
 }

@@ -15,6 +15,7 @@ namespace enn {
 namespace {
 
 using program::DType_Float32;
+using program::DType_Int64;
 using program::DType_Int8;
 using program::DType_UInt8;
 
@@ -472,6 +473,39 @@ TEST_F(IndexTest, RefusesWalksThatLeaveTheirTensors) {
   EXPECT_FALSE(scatter().ok());
   shape_ = std::vector<std::uint32_t>(9, 1);
   EXPECT_FALSE(scatter().ok());
+}
+
+TEST(BindTopK, OrdersAndRefuses) {
+  Bench bench;
+  const std::uint32_t x = bench.input(DType_Float32, {2, 3}, Floats{1, 3, 2, 5, 5, 4});
+  const std::uint32_t values = bench.output(DType_Float32, {2, 2});
+  const std::uint32_t places = bench.output(DType_Int64, {2, 2});
+  const auto run = [&](std::uint32_t axis, std::uint32_t indices) {
+    return bench.run<program::TopK>(bind_topk, [&](flatbuffers::FlatBufferBuilder& builder) {
+      return program::CreateTopK(builder, x, values, indices, axis, true);
+    });
+  };
+  const Status status = run(1, places);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(bench.values<float>(values), (Floats{3, 2, 5, 5}));
+  EXPECT_EQ(bench.values<std::int64_t>(places), (std::vector<std::int64_t>{1, 2, 0, 1}));
+  EXPECT_EQ(run(2, places).message(), "TopK has axis 2 for rank 2");
+  EXPECT_NE(run(0, places).message(), "");
+  EXPECT_NE(run(1, values).message(), "");
+}
+
+TEST(BindResample, RefusesRatiosThatAreNone) {
+  Bench bench;
+  const std::uint32_t x = bench.input(DType_Float32, {1, 2, 2, 1}, Floats{1, 3, 2, 5});
+  const std::uint32_t y = bench.output(DType_Float32, {1, 4, 4, 1});
+  for (const float ratio : {-0.5F, std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    const Status status =
+        bench.run<program::Resample>(bind_resample, [&](flatbuffers::FlatBufferBuilder& builder) {
+          return program::CreateResample(builder, program::ResampleKind_Cubic, x, y, false, 0.5F,
+                                         ratio);
+        });
+    EXPECT_FALSE(status.ok()) << ratio;
+  }
 }
 
 }  // namespace

@@ -224,11 +224,39 @@ inline void add_index_part(ProgramMaker& maker) {
   maker.step(scatter, "scatter");
 }
 
+// Orders, running sums and resampling: float32[1, 3, 4, 2] -> float32[1, 5, 7, 2] and more.
+inline void add_image_half(ProgramMaker& maker) {
+  using namespace program;
+  const std::uint32_t x = maker.input(DType_Float32, {1, 3, 4, 2});
+  ResampleT resample;
+  resample.kind = ResampleKind_Linear;
+  resample.input = x;
+  resample.output = maker.output(DType_Float32, {1, 5, 7, 2});
+  resample.ratio_h = 0.6F;
+  resample.ratio_w = 0.5F;
+  maker.step(resample, "resample");
+
+  const std::uint32_t sums = maker.arena(DType_Float32, {1, 3, 4, 2});
+  CumulativeSumT cumulative;
+  cumulative.input = x;
+  cumulative.output = sums;
+  cumulative.axis = 2;
+  maker.step(cumulative, "cumulative_sum");
+
+  TopKT topk;
+  topk.input = sums;
+  topk.values = maker.output(DType_Float32, {1, 3, 2, 2});
+  topk.indices = maker.output(DType_Int64, {1, 3, 2, 2});
+  topk.axis = 2;
+  maker.step(topk, "topk");
+}
+
 inline ProgramMaker all_operators_program() {
   ProgramMaker maker;
   add_quantized_half(maker);
   add_float_half(maker);
   add_index_part(maker);
+  add_image_half(maker);
   return maker;
 }
 

@@ -310,8 +310,8 @@ TEST(ProgramLoad, StepsAreDescribed) {
 #define ENN_BIND(Table, function) EXPECT_THAT(names, ::testing::Contains(#Table));
 #include "runtime/operators.def"
 #undef ENN_BIND
-  EXPECT_EQ(program.value()->inputs().size(), 3U);
-  EXPECT_EQ(program.value()->outputs().size(), 4U);
+  EXPECT_EQ(program.value()->inputs().size(), 4U);
+  EXPECT_EQ(program.value()->outputs().size(), 7U);
 }
 
 }  // namespace

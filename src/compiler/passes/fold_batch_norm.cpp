@@ -46,6 +46,7 @@ NodeId foldable_producer(const Graph& graph, const Node& node) {
   const bool linear_on_channels =
       producer.op == Op::Linear && graph.value(input).type.shape.size() == 2;
   if (producer.op != Op::Convolution && !linear_on_channels) return kNone;
+  if (producer.attrs.boolean("transposed")) return kNone;
   for (const ValueId operand : {producer.inputs[1], producer.inputs[2]}) {
     if (operand == kNone) continue;
     const Value& value = graph.value(operand);

@@ -10,41 +10,18 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-// For element i of a tensor quantized along params.axis: which scale it has.
-std::size_t channel_of(std::size_t i, const Shape& shape, const QuantParams& params) {
-  if (params.per_tensor()) return 0;
-  std::size_t inner = 1;
-  for (std::size_t d = static_cast<std::size_t>(params.axis) + 1; d < shape.size(); ++d) {
-    inner *= static_cast<std::size_t>(shape[d]);
-  }
-  return i / inner % params.scales.size();
-}
-
 Result<Bytes> quantized(const Graph& graph, const Node& node) {
   ENN_ASSIGN(const std::vector<float> values, constant_floats(graph, node.inputs[0]));
   ENN_ASSIGN(const QuantParams params, quant_params(graph, node));
   const Shape& shape = graph.value(node.inputs[0]).type.shape;
   Bytes out(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::size_t channel = channel_of(i, shape, params);
+    const std::size_t channel = quantized_channel(i, shape, params);
     out[i] = static_cast<std::byte>(quantize_value(values[i], inverse_scale(params.scales[channel]),
                                                    params.zero_points[channel], params.quant_min,
                                                    params.quant_max));
   }
   return Bytes(std::move(out));
-}
-
-template <typename T>
-std::vector<float> dequantized(const Bytes& bytes, const Shape& shape, const QuantParams& params) {
-  std::vector<T> values(bytes.size() / sizeof(T));
-  if (!values.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
-  std::vector<float> out(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::size_t channel = channel_of(i, shape, params);
-    const std::int64_t difference = std::int64_t{values[i]} - params.zero_points[channel];
-    out[i] = static_cast<float>(difference) * params.scales[channel];
-  }
-  return out;
 }
 
 Bytes permuted(const Value& value, const std::vector<std::int64_t>& dims) {
@@ -109,22 +86,11 @@ Status fold_dequantized_constants(Graph& graph) {
     if (node.op != Op::Dequantize || !has_constant_operands(graph, node)) continue;
     const Value& input = graph.value(node.inputs[0]);
     ENN_ASSIGN(const QuantParams params, quant_params(graph, node));
-    std::vector<float> values;
-    switch (input.type.dtype) {
-      case DType::Int8:
-        values = dequantized<std::int8_t>(*input.data, input.type.shape, params);
-        break;
-      case DType::UInt8:
-        values = dequantized<std::uint8_t>(*input.data, input.type.shape, params);
-        break;
-      case DType::Int32:
-        values = dequantized<std::int32_t>(*input.data, input.type.shape, params);
-        break;
-      default:
-        return error(Code::Unsupported, "node '", node.name, "' dequantizes ",
-                     to_string(input.type.dtype));
+    const auto values = dequantized_floats(input, params);
+    if (!values.ok()) {
+      return error(Code::Unsupported, "node '", node.name, "': ", values.status().message());
     }
-    replace_by_constant(graph, id, std::make_shared<const Bytes>(bytes_of(values)));
+    replace_by_constant(graph, id, std::make_shared<const Bytes>(bytes_of(values.value())));
   }
   // What was moved on a dequantized weight (addmm's transposition) is constant now.
   return fold_constants(graph);

@@ -16,8 +16,15 @@ namespace enn {
 // relu and clamp become the activation range of the convolution, linear, add, sub or mul that they
 // follow.
 [[nodiscard]] Status fuse_activations(Graph& graph);
-// A convolution over [N, C, W] becomes one over [N, C, 1, W] between two reshapes.
-[[nodiscard]] Status widen_conv1d(Graph& graph);
+// The dimensions of a reduction become neighbours: those that are not are permuted behind the
+// others.
+[[nodiscard]] Status arrange_reductions(Graph& graph);
+// A convolution, pooling or resampling over [N, C, W], [C, H, W] or [C, W] becomes one over
+// [N, C, H, W] between two reshapes; unused second results of pooling go.
+[[nodiscard]] Status widen_images(Graph& graph);
+// A transposed convolution becomes a convolution that computes, for each input position, the
+// stride x stride results that begin there as channels, which a shuffle spreads out.
+[[nodiscard]] Status rewrite_transposed_convolution(Graph& graph);
 // dequantize -> operator -> quantize becomes the operator on quantized values.
 [[nodiscard]] Status fold_qdq(Graph& graph);
 // Computes the dequantize of constants that are left.
