@@ -22,11 +22,15 @@ struct Pass {
 
 // The table of contents of the compiler, in order.
 constexpr std::array kPasses{
+    Pass{"widen_float16", &widen_float16, true},
+    Pass{"promote_operands", &promote_operands, true},
     Pass{"erase_identities", &erase_identities, false},
     Pass{"fold_constants", &fold_constants, true},
     Pass{"fold_batch_norm", &fold_batch_norm, true},
     Pass{"fuse_activations", &fuse_activations, false},
-    Pass{"widen_conv1d", &widen_conv1d, true},
+    Pass{"arrange_reductions", &arrange_reductions, true},
+    Pass{"widen_images", &widen_images, true},
+    Pass{"rewrite_transposed_convolution", &rewrite_transposed_convolution, true},
     Pass{"fold_qdq", &fold_qdq, true},
     Pass{"fold_dequantized_constants", &fold_dequantized_constants, true},
     Pass{"fold_transposes", &fold_transposes, false},
@@ -52,9 +56,9 @@ Status check_disabled(const std::vector<std::string>& disabled) {
 Status check_taken(const Graph& graph) {
   for (const ValueId id : graph.inputs()) {
     const DType dtype = graph.value(id).type.dtype;
-    if (dtype == DType::Float16 || dtype == DType::Float64 || dtype == DType::Int16) {
+    if (dtype == DType::Float64 || dtype == DType::Int16) {
       return error(Code::Unsupported, "input '", graph.value(id).name, "' is ", to_string(dtype),
-                   "; the engine takes float32, int8, uint8, int32, int64 and bool");
+                   "; the engine takes float32, float16, int64, int32, int8, uint8 and bool");
     }
   }
   for (const NodeId id : graph.order()) {

@@ -22,13 +22,17 @@ std::string contents(const fs::path& path) {
 
 const std::map<std::string, Status (*)(Graph&)>& passes() {
   static const std::map<std::string, Status (*)(Graph&)> table{
+      {"widen_float16", &widen_float16},
+      {"promote_operands", &promote_operands},
       {"erase_identities", &erase_identities},
       {"fold_constants", &fold_constants},
       {"fold_batch_norm", &fold_batch_norm},
       {"fuse_activations", &fuse_activations},
       {"fold_qdq", &fold_qdq},
       {"assign_layouts", &assign_layouts},
-      {"widen_conv1d", &widen_conv1d},
+      {"arrange_reductions", &arrange_reductions},
+      {"widen_images", &widen_images},
+      {"rewrite_transposed_convolution", &rewrite_transposed_convolution},
   };
   return table;
 }

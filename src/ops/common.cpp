@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "ops/evaluate.hpp"
 #include "ops/fusion.hpp"
 
 namespace enn {
@@ -143,20 +144,18 @@ Result<Shape> broadcast(const Shape& a, const Shape& b) {
 }
 
 bool is_constant_expression(const Graph& graph, ValueId id) {
+  if (id == kNone) return false;
   const Node* producer = graph.producer(id);
-  if (producer == nullptr) return id != kNone && graph.value(id).is_constant();
-  switch (producer->op) {
-    case Op::Quantize:
-    case Op::Dequantize:
-    case Op::Permute:
-    case Op::Reshape:
-    case Op::Identity:
-      return std::ranges::all_of(producer->inputs, [&](ValueId input) {
-        return input == kNone || is_constant_expression(graph, input);
-      });
-    default:
-      return false;
-  }
+  if (producer == nullptr) return graph.value(id).is_constant();
+  // What only takes its shape from an operand lies in whichever partition that operand does.
+  const bool own = producer->op != Op::Fill || producer->inputs.empty();
+  if (!own || !is_evaluable(graph, *producer)) return false;
+  // Operands first: most questions end at an input of the graph.
+  return std::ranges::all_of(producer->inputs,
+                             [&](ValueId input) {
+                               return input == kNone || is_constant_expression(graph, input);
+                             }) &&
+         !unsupported_reason(graph, *producer);
 }
 
 std::int64_t window_output_size(std::int64_t input, std::int64_t kernel, std::int64_t stride,
@@ -173,8 +172,10 @@ std::int64_t window_output_size(std::int64_t input, std::int64_t kernel, std::in
 std::optional<std::string> dtype_reason(const Graph& graph, const Node& node,
                                         std::span<const DType> allowed) {
   const auto taken = [&](ValueId id) {
-    return id == kNone ||
-           std::find(allowed.begin(), allowed.end(), graph.value(id).type.dtype) != allowed.end();
+    if (id == kNone) return true;
+    const DType dtype = graph.value(id).type.dtype;
+    const DType widened = dtype == DType::Float16 ? DType::Float32 : dtype;
+    return std::find(allowed.begin(), allowed.end(), widened) != allowed.end();
   };
   for (const std::vector<ValueId>* ids : {&node.inputs, &node.outputs}) {
     for (const ValueId id : *ids) {
@@ -195,9 +196,7 @@ std::optional<std::string> move_reason(const Graph& graph, const Node& node) {
       if (rank > kLargestRank) return str("rank ", rank, " is above ", kLargestRank);
     }
   }
-  return dtype_reason(graph, node,
-                      std::array{DType::Float32, DType::Int8, DType::UInt8, DType::Int32,
-                                 DType::Int64, DType::Bool});
+  return dtype_reason(graph, node, kElementTypes);
 }
 
 Attributes internal_attributes() {

@@ -1,6 +1,8 @@
 // Helpers that several operator families share.
 #pragma once
 
+#include <array>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -49,14 +51,24 @@ class Arguments {
 [[nodiscard]] ValueId add_float_constant(Graph& graph, std::string name, Shape shape,
                                          std::span<const float> values);
 
+// A new constant with the bytes of `values`, which hold one element each.
+template <typename T>
+[[nodiscard]] ValueId add_constant(Graph& graph, std::string name, TensorType type,
+                                   const std::vector<T>& values) {
+  const auto bytes = std::as_bytes(std::span(values));
+  return graph.add_constant(
+      std::move(name), std::move(type),
+      std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end()));
+}
+
 // The dimension counted from the front, or an error when it is out of range for `rank`.
 [[nodiscard]] Result<std::int64_t> normalized_dim(std::int64_t dim, std::size_t rank);
 
 // The shape of NumPy broadcasting, or an error that shows both.
 [[nodiscard]] Result<Shape> broadcast(const Shape& a, const Shape& b);
 
-// True for a constant and for what the compiler computes from constants (pass fold_constants):
-// quantized, dequantized, permuted, reshaped.
+// True for a constant and for what the compiler computes from constants (pass fold_constants,
+// is_evaluable). Depends on types and shapes alone.
 [[nodiscard]] bool is_constant_expression(const Graph& graph, ValueId id);
 
 // Output size of a pooling or convolution window along one dimension as ATen computes it; the
@@ -66,14 +78,17 @@ class Arguments {
                                               std::int64_t pad_end, std::int64_t dilation,
                                               bool ceil_mode);
 
+// Every element type that a program holds, but float16 (see dtype_reason).
+inline constexpr std::array kElementTypes{DType::Float32, DType::Int32, DType::Int64,
+                                          DType::Bool,    DType::Int8,  DType::UInt8};
+
 // The reason why an operand's or result's dtype is not taken, or nullopt when all are among
-// `allowed`.
+// `allowed`. Where float32 is, float16 is too: the pass widen_float16 makes it float32.
 [[nodiscard]] std::optional<std::string> dtype_reason(const Graph& graph, const Node& node,
                                                       std::span<const DType> allowed);
 
 // Why an operator that only moves elements does not take `node`: its rank or an element type.
 [[nodiscard]] std::optional<std::string> move_reason(const Graph& graph, const Node& node);
-
 // Attributes of a node that an import function adds beside the one that it returns: no node of the
 // exported graph stands for it, so it gets no annotation of its own.
 [[nodiscard]] Attributes internal_attributes();

@@ -16,6 +16,18 @@ std::vector<T> elements(const Value& value) {
   return out;
 }
 
+template <typename T>
+std::vector<float> dequantized(const Value& value, const QuantParams& params) {
+  const std::vector<T> values = elements<T>(value);
+  std::vector<float> out(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::size_t channel = quantized_channel(i, value.type.shape, params);
+    const std::int64_t difference = std::int64_t{values[i]} - params.zero_points[channel];
+    out[i] = static_cast<float>(difference) * params.scales[channel];
+  }
+  return out;
+}
+
 Status not_constant(const Graph& graph, ValueId id, std::string_view what) {
   const Value& value = graph.value(id);
   return error(Code::Unsupported, "value '", value.name, "' of type ", to_string(value.type),
@@ -47,6 +59,29 @@ Result<std::vector<std::int64_t>> constant_integers(const Graph& graph, ValueId 
     return std::vector<std::int64_t>(narrow.begin(), narrow.end());
   }
   return not_constant(graph, id, "integers");
+}
+
+std::size_t quantized_channel(std::size_t i, const Shape& shape, const QuantParams& params) {
+  if (params.per_tensor()) return 0;
+  std::size_t inner = 1;
+  for (std::size_t d = static_cast<std::size_t>(params.axis) + 1; d < shape.size(); ++d) {
+    inner *= static_cast<std::size_t>(shape[d]);
+  }
+  return i / inner % params.scales.size();
+}
+
+Result<std::vector<float>> dequantized_floats(const Value& value, const QuantParams& params) {
+  switch (value.type.dtype) {
+    case DType::Int8:
+      return dequantized<std::int8_t>(value, params);
+    case DType::UInt8:
+      return dequantized<std::uint8_t>(value, params);
+    case DType::Int32:
+      return dequantized<std::int32_t>(value, params);
+    default:
+      return error(Code::Unsupported, "constants of ", to_string(value.type.dtype),
+                   " are not dequantized");
+  }
 }
 
 float inverse_scale(float scale) { return static_cast<float>(1.0 / static_cast<double>(scale)); }

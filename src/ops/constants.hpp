@@ -17,6 +17,13 @@ namespace enn {
 // The elements of an int32 or int64 constant.
 [[nodiscard]] Result<std::vector<std::int64_t>> constant_integers(const Graph& graph, ValueId id);
 
+// Which of the params' scales element i (row-major) of a tensor of `shape` has.
+[[nodiscard]] std::size_t quantized_channel(std::size_t i, const Shape& shape,
+                                            const QuantParams& params);
+// (q - zero point) * scale of the elements of an int8, uint8 or int32 constant.
+[[nodiscard]] Result<std::vector<float>> dequantized_floats(const Value& value,
+                                                            const QuantParams& params);
+
 template <typename T>
 [[nodiscard]] std::vector<std::byte> bytes_of(const std::vector<T>& values) {
   const auto* begin = reinterpret_cast<const std::byte*>(values.data());

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "kernels/broadcast.hpp"
+
 namespace enn {
 namespace {
 
@@ -18,7 +20,9 @@ Status check_dtype(std::string_view name, const TensorInfo& tensor,
     if (tensor.dtype != dtype) continue;
     const bool in_payload =
         tensor.storage == program::Storage_Arena || tensor.storage == program::Storage_Constant;
-    if (dtype == program::DType_Float32 && in_payload && tensor.offset % sizeof(float) != 0) {
+    const std::size_t size =
+        tensor.numel == 0 ? 1 : tensor.bytes / static_cast<std::size_t>(tensor.numel);
+    if (in_payload && tensor.offset % size != 0) {
       return error(Code::InvalidProgram, name, " (tensor ", tensor.id,
                    ") is not aligned to its element size");
     }
@@ -39,6 +43,27 @@ Status check_not_in_place(std::string_view name, const TensorInfo& input,
   if (input.storage != output.storage || input.offset != output.offset) return {};
   return error(Code::InvalidProgram, name, " cannot write its result over its input (tensor ",
                input.id, ")");
+}
+
+Status check_broadcast(std::string_view name, std::span<const TensorInfo* const> operands,
+                       const TensorInfo& output) {
+  std::vector<std::int64_t> joined(output.shape.size(), 1);
+  for (const TensorInfo* operand : operands) {
+    if (!broadcasts_to(operand->shape, output.shape)) {
+      return error(Code::InvalidProgram, name, " operand ", list_str(operand->shape),
+                   " does not broadcast to ", list_str(output.shape));
+    }
+    const std::size_t skip = joined.size() - operand->shape.size();
+    for (std::size_t d = 0; d < operand->shape.size(); ++d) {
+      joined[skip + d] = std::max(joined[skip + d], operand->shape[d]);
+    }
+    if (operand->shape != output.shape || operand->bytes != output.bytes) {
+      ENN_TRY(check_not_in_place(name, *operand, output));
+    }
+  }
+  if (joined == output.shape) return {};
+  return error(Code::InvalidProgram, name, " operands broadcast to ", list_str(joined), ", not to ",
+               list_str(output.shape));
 }
 
 Status check_quantization(std::string_view name, const TensorInfo& tensor) {

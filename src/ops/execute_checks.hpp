@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -37,6 +38,11 @@ template <typename Run>
 // The operator cannot work in place.
 [[nodiscard]] Status check_not_in_place(std::string_view name, const TensorInfo& input,
                                         const TensorInfo& output);
+// The operands broadcast to the output, which is no larger than they ask for, and none that is read
+// more than once or in another order is the output's memory.
+[[nodiscard]] Status check_broadcast(std::string_view name,
+                                     std::span<const TensorInfo* const> operands,
+                                     const TensorInfo& output);
 // Scale finite and positive, its reciprocal finite, the zero point representable in the tensor's
 // 8-bit type.
 [[nodiscard]] Status check_quantization(std::string_view name, const TensorInfo& tensor);

@@ -15,6 +15,7 @@ namespace enn {
 namespace {
 
 using program::DType_Float32;
+using program::DType_Int64;
 using program::DType_Int8;
 using program::DType_UInt8;
 
@@ -99,8 +100,8 @@ class Bench final : public Binder {
     info.numel = 1;
     for (const std::int64_t size : shape) info.numel *= size;
     info.shape = std::move(shape);
-    const std::size_t wide = dtype == program::DType_Int64 ? 8 : 1;
-    info.bytes = static_cast<std::size_t>(info.numel) * (dtype == DType_Float32 ? 4 : wide);
+    const std::size_t size = dtype == DType_Int64 ? 8 : dtype == DType_Float32 ? 4 : 1;
+    info.bytes = static_cast<std::size_t>(info.numel) * size;
     info.storage = storage;
     info.offset = section.size();
     section.resize((section.size() + info.bytes + 127) / 64 * 64);
@@ -321,8 +322,10 @@ TEST(BindBinary, Refuses) {
   const std::uint32_t wide = bench.output(DType_UInt8, {4, 3});
   EXPECT_FALSE(run_binary(bench, program::BinaryKind_Add, a, a, wide).ok());
   EXPECT_FALSE(run_binary(bench, program::BinaryKind_Add, row, row, a).ok());
-  EXPECT_FALSE(run_binary(bench, program::BinaryKind_Add, a, real, a).ok());
-  EXPECT_FALSE(run_binary(bench, static_cast<program::BinaryKind>(9), a, a, a).ok());
+  EXPECT_FALSE(run_binary(bench, program::BinaryKind_Add, real, a, a).ok());
+  EXPECT_FALSE(run_binary(bench, program::BinaryKind_Eq, a, a, a).ok());
+  EXPECT_FALSE(run_binary(bench, program::BinaryKind_And, real, real, real).ok());
+  EXPECT_FALSE(run_binary(bench, static_cast<program::BinaryKind>(99), a, a, a).ok());
   // In place is for operands of the result's shape.
   EXPECT_TRUE(run_binary(bench, program::BinaryKind_Add, a, row, a).ok());
   const std::uint32_t line = bench.input(DType_UInt8, {3}, Bytes(3));
@@ -388,6 +391,39 @@ TEST(BindConcat, JoinsAlongTheLastAxis) {
   EXPECT_FALSE(concat({a, a}, 1).ok());
   EXPECT_FALSE(concat({a, b}, 0).ok());
   EXPECT_FALSE(concat({a, output}, 1).ok());
+}
+
+TEST(BindTopK, OrdersAndRefuses) {
+  Bench bench;
+  const std::uint32_t x = bench.input(DType_Float32, {2, 3}, Floats{1, 3, 2, 5, 5, 4});
+  const std::uint32_t values = bench.output(DType_Float32, {2, 2});
+  const std::uint32_t places = bench.output(DType_Int64, {2, 2});
+  const auto run = [&](std::uint32_t axis, std::uint32_t indices) {
+    return bench.run<program::TopK>(bind_topk, [&](flatbuffers::FlatBufferBuilder& builder) {
+      return program::CreateTopK(builder, x, values, indices, axis, true);
+    });
+  };
+  const Status status = run(1, places);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(bench.values<float>(values), (Floats{3, 2, 5, 5}));
+  EXPECT_EQ(bench.values<std::int64_t>(places), (std::vector<std::int64_t>{1, 2, 0, 1}));
+  EXPECT_EQ(run(2, places).message(), "TopK has axis 2 for rank 2");
+  EXPECT_NE(run(0, places).message(), "");
+  EXPECT_NE(run(1, values).message(), "");
+}
+
+TEST(BindResample, RefusesRatiosThatAreNone) {
+  Bench bench;
+  const std::uint32_t x = bench.input(DType_Float32, {1, 2, 2, 1}, Floats{1, 3, 2, 5});
+  const std::uint32_t y = bench.output(DType_Float32, {1, 4, 4, 1});
+  for (const float ratio : {-0.5F, std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    const Status status =
+        bench.run<program::Resample>(bind_resample, [&](flatbuffers::FlatBufferBuilder& builder) {
+          return program::CreateResample(builder, program::ResampleKind_Cubic, x, y, false, 0.5F,
+                                         ratio);
+        });
+    EXPECT_FALSE(status.ok()) << ratio;
+  }
 }
 
 // Columns of [2, 4] bytes that two indices name.

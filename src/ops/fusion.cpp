@@ -13,8 +13,9 @@ struct Fusion {
 };
 
 constexpr std::array kFusions{
-    Fusion{Op::Convolution, true}, Fusion{Op::Linear, true}, Fusion{Op::Add, false},
-    Fusion{Op::Sub, false},        Fusion{Op::Mul, false},
+    Fusion{Op::Convolution, true}, Fusion{Op::Linear, true},   Fusion{Op::Add, false},
+    Fusion{Op::Sub, false},        Fusion{Op::Mul, false},     Fusion{Op::Div, false},
+    Fusion{Op::Maximum, false},    Fusion{Op::Minimum, false},
 };
 
 const Fusion* fusion_of(Op op) {

@@ -35,6 +35,8 @@ Result<program::DType> program_dtype(DType dtype) {
       return program::DType_Int64;
     case DType::Bool:
       return program::DType_Bool;
+    case DType::Float16:
+      return program::DType_Float16;
     default:
       return error(Code::Unsupported, "dtype ", to_string(dtype), " has no place in a program");
   }

@@ -118,7 +118,7 @@ TEST(Partitioner, SaysWhyANodeIsLeftOut) {
     input %x: float32[1, 3, 7, 7]
     input %w: float32[4, 3, 1, 1]
     %u: float32[1, 3, 7, 7] = unknown(%x) from "aten.erfinv.default"
-    %p: float32[1, 3, 2, 2] = avg_pool2d(%u) {output_size = [2, 2]}
+    %p: float32[1, 3, 3, 3] = avg_pool2d(%u) {ceil_mode = false, count_include_pad = true, dilation = [1, 1], divisor_override = -1, kernel = [2, 2], pads = [0, 0, 0, 0], stride = [2, 2]}
     %c: float32[1, 4, 7, 7] = convolution(%x, %w, none) {dilation = [1, 1], groups = 1, pads = [0, 0, 0, 0], stride = [1, 1]}
     %d: float32[1, 3, 7, 7] = identity(%x) {train = true}
     return %p, %c, %d })");
@@ -127,8 +127,7 @@ TEST(Partitioner, SaysWhyANodeIsLeftOut) {
   EXPECT_EQ(result.count, 0);
   EXPECT_EQ(result.nodes[0].reason,
             "the operator aten.erfinv.default is not among those of the engine");
-  EXPECT_EQ(result.nodes[1].reason,
-            "adaptive pooling of [1, 3, 7, 7] to [2, 2] has windows of different sizes");
+  EXPECT_EQ(result.nodes[1].reason, "a negative divisor_override is not taken");
   EXPECT_EQ(result.nodes[2].reason, "its weight is computed at run time");
   EXPECT_EQ(result.nodes[3].reason, "dropout in training mode is random");
 }

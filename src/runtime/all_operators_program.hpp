@@ -192,6 +192,39 @@ inline void add_float_half(ProgramMaker& maker) {
   maker.step(pool, "pool_f32");
 }
 
+// Truth values and integers: float32[4, 3] and int64[3] -> float32[4, 3] and float16[4, 3].
+inline void add_typed_part(ProgramMaker& maker) {
+  using namespace program;
+  const std::uint32_t x = maker.input(DType_Float32, {4, 3});
+  const std::uint32_t index = maker.input(DType_Int64, {3});
+  const std::uint32_t limit = maker.arena(DType_Float32, {3});
+  ConvertT convert;
+  convert.input = index;
+  convert.output = limit;
+  maker.step(convert, "convert");
+
+  const std::uint32_t below = maker.arena(DType_Bool, {4, 3});
+  BinaryT compare;
+  compare.kind = BinaryKind_Lt;
+  compare.a = x;
+  compare.b = limit;
+  compare.output = below;
+  maker.step(compare, "lt");
+
+  const std::uint32_t chosen = maker.output(DType_Float32, {4, 3});
+  WhereT where;
+  where.condition = below;
+  where.a = x;
+  where.b = limit;
+  where.output = chosen;
+  maker.step(where, "where");
+
+  ConvertT narrow;
+  narrow.input = chosen;
+  narrow.output = maker.output(DType_Float16, {4, 3});
+  maker.step(narrow, "narrow");
+}
+
 // Places that index tensors give: float32[1, 8, 8, 2] -> the same.
 inline void add_index_part(ProgramMaker& maker) {
   using namespace program;
@@ -227,9 +260,8 @@ inline void add_index_part(ProgramMaker& maker) {
 // The attention half: uint8[2, 4, 6] -> uint8[2, 4, 6], and the same in float32.
 inline void add_attention_half(ProgramMaker& maker, program::DType dtype) {
   using namespace program;
-  const auto zero = [&](std::int32_t point) { return dtype == DType_Float32 ? 0 : point; };
-  const std::uint32_t x = maker.input(dtype, {2, 4, 6}, 0.05F, zero(128));
-  const std::uint32_t normalized = maker.arena(dtype, {2, 4, 6}, 0.05F, zero(128));
+  const std::uint32_t x = maker.input(dtype, {2, 4, 6}, 0.05F, 128);
+  const std::uint32_t normalized = maker.arena(dtype, {2, 4, 6}, 0.05F, 128);
   NormalizeT normalize;
   normalize.input = x;
   normalize.output = normalized;
@@ -239,7 +271,7 @@ inline void add_attention_half(ProgramMaker& maker, program::DType dtype) {
   normalize.eps = 1e-5F;
   maker.step(normalize, "normalize");
 
-  const std::uint32_t scores = maker.arena(dtype, {2, 4, 4}, 0.1F, zero(100));
+  const std::uint32_t scores = maker.arena(dtype, {2, 4, 4}, 0.1F, 100);
   MatMulT matmul;
   matmul.a = normalized;
   matmul.b = x;
@@ -259,17 +291,46 @@ inline void add_attention_half(ProgramMaker& maker, program::DType dtype) {
   mixed.a = weights;
   mixed.b = normalized;
   mixed.bias = maker.constant(DType_Float32, {6}, internal::floats(6, 0.1F));
-  mixed.output = maker.output(dtype, {2, 4, 6}, 0.05F, zero(120));
+  mixed.output = maker.output(dtype, {2, 4, 6}, 0.05F, 120);
   maker.step(mixed, "mixed");
+}
+
+// Orders, running sums and resampling: float32[1, 3, 4, 2] -> float32[1, 5, 7, 2] and more.
+inline void add_image_half(ProgramMaker& maker) {
+  using namespace program;
+  const std::uint32_t x = maker.input(DType_Float32, {1, 3, 4, 2});
+  ResampleT resample;
+  resample.kind = ResampleKind_Linear;
+  resample.input = x;
+  resample.output = maker.output(DType_Float32, {1, 5, 7, 2});
+  resample.ratio_h = 0.6F;
+  resample.ratio_w = 0.5F;
+  maker.step(resample, "resample");
+
+  const std::uint32_t sums = maker.arena(DType_Float32, {1, 3, 4, 2});
+  CumulativeSumT cumulative;
+  cumulative.input = x;
+  cumulative.output = sums;
+  cumulative.axis = 2;
+  maker.step(cumulative, "cumulative_sum");
+
+  TopKT topk;
+  topk.input = sums;
+  topk.values = maker.output(DType_Float32, {1, 3, 2, 2});
+  topk.indices = maker.output(DType_Int64, {1, 3, 2, 2});
+  topk.axis = 2;
+  maker.step(topk, "topk");
 }
 
 inline ProgramMaker all_operators_program() {
   ProgramMaker maker;
   add_quantized_half(maker);
   add_float_half(maker);
+  add_typed_part(maker);
   add_index_part(maker);
   add_attention_half(maker, program::DType_UInt8);
   add_attention_half(maker, program::DType_Float32);
+  add_image_half(maker);
   return maker;
 }
 

@@ -28,6 +28,8 @@ std::optional<DType> dtype_of(program::DType dtype) {
       return DType::Int64;
     case program::DType_Bool:
       return DType::Bool;
+    case program::DType_Float16:
+      return DType::Float16;
   }
   return std::nullopt;
 }

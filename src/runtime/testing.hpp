@@ -82,10 +82,24 @@ struct ProgramMaker {
     return program.outputs.back();
   }
 
+  static std::uint64_t element_bytes(program::DType dtype) {
+    switch (dtype) {
+      case program::DType_Float32:
+      case program::DType_Int32:
+        return 4;
+      case program::DType_Float16:
+        return 2;
+      case program::DType_Int64:
+        return 8;
+      default:
+        return 1;
+    }
+  }
+
   // Behind all that the arena holds so far.
   std::uint32_t arena(program::DType dtype, Shape shape, float scale = 1.0F,
                       std::int32_t zero_point = 0) {
-    std::uint64_t bytes = dtype == program::DType_Float32 ? 4 : 1;
+    std::uint64_t bytes = element_bytes(dtype);
     for (const std::uint32_t dim : shape) bytes *= dim;
     const std::uint64_t offset = program.arena_bytes;
     program.arena_bytes += (bytes + 63) / 64 * 64;

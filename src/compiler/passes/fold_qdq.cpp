@@ -167,6 +167,10 @@ class QdqFolder {
         operand = quantized_source(node.inputs[i]);
         if (operand == kNone && node.inputs.size() == 2)
           operand = quantized_scalar(node.inputs[i], dtype);
+        if (operand == kNone && node.op == Op::Prelu && i == 1) {
+          operands.push_back(node.inputs[i]);  // the kernel takes a float weight
+          continue;
+        }
         if (operand == kNone) return {};
         const Value& value = graph_.value(operand);
         const bool is_weight = weighted && i == 1;
@@ -196,8 +200,10 @@ class QdqFolder {
     if (source == kNone || !graph_.value(source).quant->per_tensor()) return false;
     const DType dtype = graph_.value(source).type.dtype;
     std::vector<TensorType> types;
-    for (const ValueId output : node.outputs)
-      types.push_back({dtype, graph_.value(output).type.shape});
+    for (const ValueId output : node.outputs) {
+      const TensorType& type = graph_.value(output).type;
+      types.push_back({is_float(type.dtype) ? dtype : type.dtype, type.shape});
+    }
     Attributes attrs = node.attrs;
     attrs.erase("dtype");  // of an identity: the result has the operand's now
     std::vector<ValueId> operands = node.inputs;
@@ -210,6 +216,10 @@ class QdqFolder {
     const QuantParams params = *graph_.value(source).quant;
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       const ValueId quantized = graph_.node(moved).outputs[i];
+      if (!is_float(graph_.value(node.outputs[i]).type.dtype)) {  // places of what was moved
+        graph_.replace_uses(node.outputs[i], quantized);
+        continue;
+      }
       graph_.value(quantized).quant = params;
       const NodeId dequantize = graph_.insert_node(
           id, Op::Dequantize, str(node.name, ".dequantized.", i), {quantized},

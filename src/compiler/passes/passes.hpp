@@ -5,10 +5,16 @@
 
 namespace enn {
 
+// A float16 graph computes in float32: constants are widened, inputs converted behind the border
+// and outputs before it.
+[[nodiscard]] Status widen_float16(Graph& graph);
+// Operands of elementwise operators are converted to the element type in which these compute; a
+// clamp to tensors becomes maximum and minimum, and the weight of prelu broadcasts.
+[[nodiscard]] Status promote_operands(Graph& graph);
 // Removes operators that do nothing: dropout in inference, clone, alias.
 [[nodiscard]] Status erase_identities(Graph& graph);
-// Computes quantize, reshape and permute of constants, so that weights reach the engine in one
-// form.
+// Computes operators on constants (ops/evaluate.hpp) but dequantize, so that weights reach the
+// engine in one form.
 [[nodiscard]] Status fold_constants(Graph& graph);
 // Batch norm in inference becomes part of the convolution before it, else a multiplication and an
 // addition.
@@ -16,11 +22,18 @@ namespace enn {
 // relu and clamp become the activation range of the convolution, linear, add, sub or mul that they
 // follow.
 [[nodiscard]] Status fuse_activations(Graph& graph);
-// A convolution over [N, C, W] becomes one over [N, C, 1, W] between two reshapes.
-[[nodiscard]] Status widen_conv1d(Graph& graph);
+// The dimensions of a reduction become neighbours: those that are not are permuted behind the
+// others.
+[[nodiscard]] Status arrange_reductions(Graph& graph);
+// A convolution, pooling or resampling over [N, C, W], [C, H, W] or [C, W] becomes one over
+// [N, C, H, W] between two reshapes; unused second results of pooling go.
+[[nodiscard]] Status widen_images(Graph& graph);
+// A transposed convolution becomes a convolution that computes, for each input position, the
+// stride x stride results that begin there as channels, which a shuffle spreads out.
+[[nodiscard]] Status rewrite_transposed_convolution(Graph& graph);
 // dequantize -> operator -> quantize becomes the operator on quantized values.
 [[nodiscard]] Status fold_qdq(Graph& graph);
-// Computes the dequantize of constants that are left.
+// Computes the dequantize of constants that are left, and what follows from them.
 [[nodiscard]] Status fold_dequantized_constants(Graph& graph);
 // A matrix product reads its second operand transposed where that was transposed for it.
 [[nodiscard]] Status fold_transposes(Graph& graph);

@@ -1,4 +1,4 @@
-// Elementwise add, subtract and multiply with NumPy's broadcasting.
+// Elementwise functions of two operands with NumPy's broadcasting; `op` is one of functions.hpp.
 //
 // UInt8, each step rounded to float32 and none fused, as the Q/DQ model computes it in eager
 // PyTorch:
@@ -6,21 +6,21 @@
 //   z = clamp(x op y, activation_min, activation_max)
 //   out = clamp(round_half_even(z * inv_scale) + zero_point, 0, 255);   NaN gives 0
 // Float32: out = clamp(a op b, activation_min, activation_max), NaN stays NaN.
+// Add and Sub scale y by alpha, fused with the sum where it is not 1.
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
+#include "kernels/binary/functions.hpp"
 #include "kernels/kernel_row.hpp"
 
 namespace enn {
-
-enum class BinaryOp : std::uint8_t { Add, Sub, Mul };
 
 struct BinaryParams {
   BinaryOp op = BinaryOp::Add;
   float activation_min = 0;
   float activation_max = 0;
+  float alpha = 1;
   // UInt8 only:
   float a_scale = 1;
   float b_scale = 1;
@@ -65,18 +65,21 @@ inline constexpr KernelRow<BinaryF32Kernel> kBinaryF32Kernels[] = {
 #undef ENN_BINARY_F32
 };
 
-// The loop nest of a broadcast: `shape` is the result's with dimensions merged where the operands
-// allow it, never empty. Strides are in elements, 0 where an operand repeats. The innermost strides
-// are 0 or 1.
-struct BroadcastPlan {
-  std::vector<std::int64_t> shape;
-  std::vector<std::int64_t> a_strides;
-  std::vector<std::int64_t> b_strides;
-};
+// As BinaryU8Kernel with y = b in float32.
+void binary_u8_f32_u8(const BinaryParams& params, const std::uint8_t* a, std::int64_t a_step,
+                      const float* b, std::int64_t b_step, std::uint8_t* out,
+                      std::int64_t n) noexcept;
 
-// Precondition: both operands' shapes broadcast to `out`.
-[[nodiscard]] BroadcastPlan plan_broadcast(const std::vector<std::int64_t>& a,
-                                           const std::vector<std::int64_t>& b,
-                                           const std::vector<std::int64_t>& out);
+// Element types of what is not quantized.
+enum class BinaryType : std::uint8_t { F32, I32, I64, Bool };
+
+// Comparisons of any type to Bool, integer arithmetic, and logic on Bool, whose bytes count as true
+// when they are not 0. Precondition: op is defined on the type. In integer arithmetic alpha is an
+// integer.
+using BinaryTypedKernel = void (*)(const BinaryParams& params, const void* a, std::int64_t a_step,
+                                   const void* b, std::int64_t b_step, void* out,
+                                   std::int64_t n) noexcept;
+// nullptr when op is not defined on the type, or is arithmetic in F32.
+[[nodiscard]] BinaryTypedKernel binary_typed(BinaryOp op, BinaryType type);
 
 }  // namespace enn

@@ -1,10 +1,12 @@
 // Every row against the reference, the reference against double arithmetic, and the broadcast plan
 // against NumPy's rule written out.
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "kernels/binary/binary.hpp"
+#include "kernels/broadcast.hpp"
 #include "kernels/quantization.hpp"
 #include "kernels/test_util.hpp"
 
@@ -37,12 +39,15 @@ TEST(BinaryU8, EveryRowEqualsReference) {
   for (const auto& kernel : kBinaryU8Kernels) {
     if (!testing::cpu_has(kernel.needs)) continue;
     for (const std::size_t n : {1U, 2U, 7U, 8U, 15U, 16U, 17U, 31U, 32U, 33U, 100U, 255U}) {
-      for (int variant = 0; variant < 24; ++variant) {
-        const auto op = static_cast<BinaryOp>(variant % 3);
-        const std::int64_t a_step = variant / 3 % 2;
-        const std::int64_t b_step = variant / 6 % 2;
+      constexpr BinaryOp kOps[] = {BinaryOp::Add,   BinaryOp::Sub,     BinaryOp::Mul,
+                                   BinaryOp::Div,   BinaryOp::Maximum, BinaryOp::Minimum,
+                                   BinaryOp::Prelu, BinaryOp::Fmod,    BinaryOp::Remainder};
+      for (int variant = 0; variant < 72; ++variant) {
+        const BinaryOp op = kOps[variant % 9];
+        const std::int64_t a_step = variant / 9 % 2;
+        const std::int64_t b_step = variant / 18 % 2;
         const auto touch =
-            variant < 12 ? Guarded<std::uint8_t>::Touch::Back : Guarded<std::uint8_t>::Touch::Front;
+            variant < 36 ? Guarded<std::uint8_t>::Touch::Back : Guarded<std::uint8_t>::Touch::Front;
         const BinaryParams params = random_params(random, op);
         const Guarded<std::uint8_t> a(a_step == 0 ? 1 : n, touch);
         const Guarded<std::uint8_t> b(b_step == 0 ? 1 : n, touch);
@@ -55,7 +60,7 @@ TEST(BinaryU8, EveryRowEqualsReference) {
         binary_u8_reference(params, a.data(), a_step, b.data(), b_step, expected.data(), count);
         for (std::size_t i = 0; i < n; ++i) {
           ASSERT_EQ(out.data()[i], expected.data()[i])
-              << kernel.name << " op " << variant % 3 << " n " << n << " at " << i << " seed "
+              << kernel.name << " op " << variant % 9 << " n " << n << " at " << i << " seed "
               << testing::test_seed();
         }
       }
@@ -86,6 +91,65 @@ TEST(BinaryU8, ReferenceIsWithinHalfAStepOfExactArithmetic) {
   }
 }
 
+// Division as Python defines it: the quotient rounded down, and what is left.
+TEST(BinaryTyped, DividesAsPythonDoes) {
+  const std::vector<std::int64_t> a{7, -7, 7, -7, 6, 5, std::numeric_limits<std::int64_t>::min()};
+  const std::vector<std::int64_t> b{2, 2, -2, -2, 3, 0, -1};
+  const auto run = [&](BinaryOp op) {
+    BinaryParams params;
+    params.op = op;
+    std::vector<std::int64_t> out(a.size());
+    binary_typed(op, BinaryType::I64)(params, a.data(), 1, b.data(), 1, out.data(),
+                                      static_cast<std::int64_t>(a.size()));
+    return out;
+  };
+  constexpr std::int64_t kLowest = std::numeric_limits<std::int64_t>::min();
+  EXPECT_EQ(run(BinaryOp::FloorDivide), (std::vector<std::int64_t>{3, -4, -4, 3, 2, 0, kLowest}));
+  EXPECT_EQ(run(BinaryOp::TruncDivide), (std::vector<std::int64_t>{3, -3, -3, 3, 2, 0, kLowest}));
+  EXPECT_EQ(run(BinaryOp::Remainder), (std::vector<std::int64_t>{1, 1, -1, -1, 0, 0, 0}));
+  EXPECT_EQ(run(BinaryOp::Fmod), (std::vector<std::int64_t>{1, -1, 1, -1, 0, 0, 0}));
+}
+
+TEST(BinaryTyped, EveryByteThatIsNotZeroIsTrue) {
+  const std::vector<std::uint8_t> a{0, 0, 1, 200};
+  const std::vector<std::uint8_t> b{0, 3, 0, 1};
+  const auto run = [&](BinaryOp op) {
+    BinaryParams params;
+    params.op = op;
+    std::vector<std::uint8_t> out(a.size());
+    binary_typed(op, BinaryType::Bool)(params, a.data(), 1, b.data(), 1, out.data(), 4);
+    return out;
+  };
+  using Truths = std::vector<std::uint8_t>;
+  EXPECT_EQ(run(BinaryOp::And), (Truths{0, 0, 0, 1}));
+  EXPECT_EQ(run(BinaryOp::Or), (Truths{0, 1, 1, 1}));
+  EXPECT_EQ(run(BinaryOp::Xor), (Truths{0, 1, 1, 0}));
+  EXPECT_EQ(run(BinaryOp::Eq), (Truths{1, 0, 0, 1}));
+  EXPECT_EQ(run(BinaryOp::Add), (Truths{0, 1, 1, 1}));
+}
+
+TEST(BinaryTyped, IsNullWhereAFunctionIsNotDefined) {
+  EXPECT_EQ(binary_typed(BinaryOp::Div, BinaryType::I64), nullptr);
+  EXPECT_EQ(binary_typed(BinaryOp::Prelu, BinaryType::Bool), nullptr);
+  EXPECT_EQ(binary_typed(BinaryOp::Add, BinaryType::F32), nullptr);
+}
+
+// x = y * quotient + remainder, the remainder on y's side of 0: in double, exact for small
+// integers.
+TEST(BinaryF32, FloorDivisionAndRemainderBelongTogether) {
+  for (int i = -40; i <= 40; ++i) {
+    for (int j = -9; j <= 9; ++j) {
+      if (j == 0) continue;
+      const auto x = static_cast<float>(i) * 0.25F;
+      const auto y = static_cast<float>(j) * 0.5F;
+      const double quotient = std::floor(static_cast<double>(x) / static_cast<double>(y));
+      EXPECT_EQ(static_cast<double>(floor_divide_f32(x, y)), quotient);
+      EXPECT_EQ(static_cast<double>(remainder_f32(x, y)),
+                static_cast<double>(x) - quotient * static_cast<double>(y));
+    }
+  }
+}
+
 TEST(BroadcastPlan, VisitsTheElementsThatNumPyVisits) {
   using Shape = std::vector<std::int64_t>;
   struct Operands {
@@ -111,10 +175,10 @@ TEST(BroadcastPlan, VisitsTheElementsThatNumPyVisits) {
     return offset;
   };
   for (const Operands& test : all) {
-    const BroadcastPlan plan = plan_broadcast(test.a, test.b, test.out);
+    const BroadcastPlan plan = plan_broadcast(std::array{test.a, test.b}, test.out);
     EXPECT_EQ(plan.shape.size(), test.loops);
-    EXPECT_LE(plan.a_strides.back(), 1);
-    EXPECT_LE(plan.b_strides.back(), 1);
+    EXPECT_LE(plan.step(0), 1);
+    EXPECT_LE(plan.step(1), 1);
     std::int64_t count = 1;
     for (const std::int64_t size : test.out) count *= size;
     for (std::int64_t flat = 0; flat < count; ++flat) {
@@ -127,8 +191,8 @@ TEST(BroadcastPlan, VisitsTheElementsThatNumPyVisits) {
       std::int64_t b = 0;
       rest = flat;
       for (std::size_t d = plan.shape.size(); d-- > 0; rest /= plan.shape[d]) {
-        a += rest % plan.shape[d] * plan.a_strides[d];
-        b += rest % plan.shape[d] * plan.b_strides[d];
+        a += rest % plan.shape[d] * plan.strides[0][d];
+        b += rest % plan.shape[d] * plan.strides[1][d];
       }
       EXPECT_EQ(a, element(test.a, index));
       EXPECT_EQ(b, element(test.b, index));

@@ -23,7 +23,15 @@ template <BinaryOp kOp>
 inline __m256 apply(__m256 x, __m256 y) {
   if constexpr (kOp == BinaryOp::Add) return _mm256_add_ps(x, y);
   if constexpr (kOp == BinaryOp::Sub) return _mm256_sub_ps(x, y);
-  return _mm256_mul_ps(x, y);
+  if constexpr (kOp == BinaryOp::Mul) return _mm256_mul_ps(x, y);
+  if constexpr (kOp == BinaryOp::Div) return _mm256_div_ps(x, y);
+  // Dequantized operands are never NaN, and the sign of 0 is lost in quantizing.
+  if constexpr (kOp == BinaryOp::Maximum) return _mm256_max_ps(x, y);
+  if constexpr (kOp == BinaryOp::Minimum) return _mm256_min_ps(x, y);
+  if constexpr (kOp == BinaryOp::Prelu) {
+    return _mm256_blendv_ps(_mm256_mul_ps(x, y), x,
+                            _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ));
+  }
 }
 
 // Loads of a run: consecutive bytes, or one byte for all lanes.
@@ -96,6 +104,7 @@ void binary_u8_avx2(const BinaryParams& params, const std::uint8_t* a, std::int6
                     const std::uint8_t* b, std::int64_t b_step, std::uint8_t* out,
                     std::int64_t n) noexcept {
   if (n <= 0) return;
+  if (params.alpha != 1.0F) return binary_u8_reference(params, a, a_step, b, b_step, out, n);
   switch (params.op) {
     case BinaryOp::Add:
       return run_steps<BinaryOp::Add>(params, a, a_step, b, b_step, out, n);
@@ -103,6 +112,16 @@ void binary_u8_avx2(const BinaryParams& params, const std::uint8_t* a, std::int6
       return run_steps<BinaryOp::Sub>(params, a, a_step, b, b_step, out, n);
     case BinaryOp::Mul:
       return run_steps<BinaryOp::Mul>(params, a, a_step, b, b_step, out, n);
+    case BinaryOp::Div:
+      return run_steps<BinaryOp::Div>(params, a, a_step, b, b_step, out, n);
+    case BinaryOp::Maximum:
+      return run_steps<BinaryOp::Maximum>(params, a, a_step, b, b_step, out, n);
+    case BinaryOp::Minimum:
+      return run_steps<BinaryOp::Minimum>(params, a, a_step, b, b_step, out, n);
+    case BinaryOp::Prelu:
+      return run_steps<BinaryOp::Prelu>(params, a, a_step, b, b_step, out, n);
+    default:
+      return binary_u8_reference(params, a, a_step, b, b_step, out, n);
   }
 }
 

@@ -90,6 +90,8 @@ void copy_block(const Block& block, std::size_t size, const std::byte* in,
   switch (size) {
     case 1:
       return copy_elements<1>(block, in, out);
+    case 2:
+      return copy_elements<2>(block, in, out);
     case 4:
       return copy_elements<4>(block, in, out);
     default:

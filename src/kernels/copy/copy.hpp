@@ -37,7 +37,7 @@ struct PermutePlan {
 [[nodiscard]] PermutePlan plan_strided(const std::vector<std::int64_t>& shape,
                                        const std::vector<std::int64_t>& strides);
 
-// Copies one block of elements of `size` bytes, 1, 4 or 8. `in` and `out` may be unaligned.
+// Copies one block of elements of `size` bytes, 1, 2, 4 or 8. `in` and `out` may be unaligned.
 void copy_block(const Block& block, std::size_t size, const std::byte* in, std::byte* out) noexcept;
 
 }  // namespace enn

@@ -26,7 +26,7 @@ TEST(Permute, EveryPermutationOfEveryShape) {
       for (const std::int64_t size : shape) count *= size;
       const std::int64_t block = plan.block.rows * plan.block.columns;
       ASSERT_EQ(block * plan.outer_count, count);
-      for (const std::size_t size : {1U, 4U, 8U}) {
+      for (const std::size_t size : {1U, 2U, 4U, 8U}) {
         const auto bytes = static_cast<std::size_t>(count) * size;
         const Guarded<std::byte> in(bytes);
         const Guarded<std::byte> out(bytes);

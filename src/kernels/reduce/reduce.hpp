@@ -1,10 +1,12 @@
-// Mean over the middle dimension of [outer][count][inner]; these kernels see one `outer`.
+// Reductions of the middle dimension of [outer][count][inner]; these kernels see one `outer` and
+// compute results [begin, end) of the `inner` ones.
 //
+// Mean, and Sum with another multiplier:
 // UInt8:   out[i] = clamp(round_half_even(float(sum over j of (in[j][i] - input_zero_point)) *
 // multiplier)
 //                         + zero_point, 0, 255),   the sum exact in int32
 //          multiplier = float(input_scale / (count * output_scale)), computed in double
-// Float32: out[i] = float(sum over j of double(in[j][i]) / count), in the order of j
+// Float32: out[i] = float(sum over j of double(in[j][i]) / divisor), in the order of j
 #pragma once
 
 #include <cstdint>
@@ -22,7 +24,6 @@ struct MeanParams {
   std::int32_t zero_point = 0;
 };
 
-// Computes results [begin, end) of the `inner` ones.
 using MeanU8Kernel = void (*)(const MeanParams& params, const std::uint8_t* in, std::int64_t begin,
                               std::int64_t end, std::uint8_t* out) noexcept;
 
@@ -38,7 +39,87 @@ inline constexpr KernelRow<MeanU8Kernel> kMeanU8Kernels[] = {
 #undef ENN_KERNEL
 };
 
-void mean_f32(const MeanParams& params, const float* in, std::int64_t begin, std::int64_t end,
+// `divisor` is 1 for a sum.
+void mean_f32(const MeanParams& params, double divisor, const float* in, std::int64_t begin,
+              std::int64_t end, float* out) noexcept;
+// The product in double, in the order of j, rounded once.
+void prod_f32(const MeanParams& params, const float* in, std::int64_t begin, std::int64_t end,
               float* out) noexcept;
+// sum of (in[j] - mean)^2 / divisor, both passes in double and in the order of j; with `root` its
+// square root.
+void variance_f32(const MeanParams& params, double divisor, bool root, const float* in,
+                  std::int64_t begin, std::int64_t end, float* out) noexcept;
+
+// In integers modulo 2^64.
+template <typename T>
+void sum_integers(const MeanParams& params, const T* in, std::int64_t begin, std::int64_t end,
+                  std::int64_t* out) noexcept {
+  for (std::int64_t i = begin; i < end; ++i) {
+    std::uint64_t sum = 0;
+    for (std::int64_t j = 0; j < params.count; ++j) {
+      sum += static_cast<std::uint64_t>(in[j * params.inner + i]);
+    }
+    out[i] = static_cast<std::int64_t>(sum);
+  }
+}
+
+template <typename T>
+void prod_integers(const MeanParams& params, const T* in, std::int64_t begin, std::int64_t end,
+                   std::int64_t* out) noexcept {
+  for (std::int64_t i = begin; i < end; ++i) {
+    std::uint64_t product = 1;
+    for (std::int64_t j = 0; j < params.count; ++j) {
+      product *= static_cast<std::uint64_t>(in[j * params.inner + i]);
+    }
+    out[i] = static_cast<std::int64_t>(product);
+  }
+}
+
+// True when x takes the place of what was best so far: NaN does, and nothing replaces it.
+struct Larger {
+  template <typename T>
+  bool operator()(T x, T best) const {
+    return x > best || (x != x && best == best);
+  }
+};
+struct Smaller {
+  template <typename T>
+  bool operator()(T x, T best) const {
+    return x < best || (x != x && best == best);
+  }
+};
+
+template <typename T, typename Better>
+void extreme_values(const MeanParams& params, const T* in, std::int64_t begin, std::int64_t end,
+                    T* out) noexcept {
+  if (params.inner == 1) {
+    T best = in[0];
+    for (std::int64_t j = 1; j < params.count; ++j) best = Better()(in[j], best) ? in[j] : best;
+    out[0] = best;
+    return;
+  }
+  for (std::int64_t i = begin; i < end; ++i) out[i] = in[i];
+  for (std::int64_t j = 1; j < params.count; ++j) {
+    const T* row = in + j * params.inner;
+    for (std::int64_t i = begin; i < end; ++i) out[i] = Better()(row[i], out[i]) ? row[i] : out[i];
+  }
+}
+
+// The first place of the value that extreme_values gives.
+template <typename T, typename Better>
+void extreme_places(const MeanParams& params, const T* in, std::int64_t begin, std::int64_t end,
+                    std::int64_t* out) noexcept {
+  for (std::int64_t i = begin; i < end; ++i) {
+    std::int64_t place = 0;
+    T best = in[i];
+    for (std::int64_t j = 1; j < params.count; ++j) {
+      const T x = in[j * params.inner + i];
+      if (!Better()(x, best)) continue;
+      best = x;
+      place = j;
+    }
+    out[i] = place;
+  }
+}
 
 }  // namespace enn

@@ -55,9 +55,57 @@ TEST(MeanF32, DividesTheSumInDouble) {
   params.count = 3;
   params.inner = 2;
   std::vector<float> out(2);
-  mean_f32(params, in.data(), 0, 2, out.data());
+  mean_f32(params, 3.0, in.data(), 0, 2, out.data());
   EXPECT_EQ(out[0], static_cast<float>(16777218.0 / 3));
   EXPECT_EQ(out[1], 3.0F);
+}
+
+TEST(VarianceF32, OfAlternatingValues) {
+  const std::vector<float> in = {1.0F, 5.0F, 3.0F, 5.0F};
+  MeanParams params;
+  params.count = 2;
+  params.inner = 2;
+  std::vector<float> out(2);
+  variance_f32(params, 1.0, false, in.data(), 0, 2, out.data());
+  EXPECT_EQ(out, (std::vector<float>{2.0F, 0.0F}));
+  variance_f32(params, 0.5, true, in.data(), 0, 2, out.data());
+  EXPECT_EQ(out, (std::vector<float>{2.0F, 0.0F}));
+}
+
+TEST(Prod, OfFloatsAndIntegers) {
+  const std::vector<float> reals = {0.5F, -3.0F, 4.0F};
+  const std::vector<std::int64_t> integers = {7, -3, 4};
+  MeanParams params;
+  params.count = 3;
+  float real = 0.0F;
+  prod_f32(params, reals.data(), 0, 1, &real);
+  EXPECT_EQ(real, -6.0F);
+  std::int64_t integer = 0;
+  prod_integers(params, integers.data(), 0, 1, &integer);
+  EXPECT_EQ(integer, -84);
+  sum_integers(params, integers.data(), 0, 1, &integer);
+  EXPECT_EQ(integer, 8);
+}
+
+// The first of equal values wins; NaN wins over everything, the first one.
+TEST(Extremes, TiesAndNotANumber) {
+  const float nan = std::nanf("");
+  const std::vector<float> in = {1.0F, 2.0F, 3.0F, nan, 3.0F, 9.0F, 2.0F, nan};  // [4][2]
+  MeanParams params;
+  params.count = 4;
+  params.inner = 2;
+  std::vector<float> values(2);
+  std::vector<std::int64_t> places(2);
+  extreme_values<float, Larger>(params, in.data(), 0, 2, values.data());
+  extreme_places<float, Larger>(params, in.data(), 0, 2, places.data());
+  EXPECT_EQ(values[0], 3.0F);
+  EXPECT_TRUE(std::isnan(values[1]));
+  EXPECT_EQ(places, (std::vector<std::int64_t>{1, 1}));
+  extreme_values<float, Smaller>(params, in.data(), 0, 2, values.data());
+  extreme_places<float, Smaller>(params, in.data(), 0, 2, places.data());
+  EXPECT_EQ(values[0], 1.0F);
+  EXPECT_TRUE(std::isnan(values[1]));
+  EXPECT_EQ(places, (std::vector<std::int64_t>{0, 1}));
 }
 
 }  // namespace

@@ -100,9 +100,122 @@ namespace enn {
 
 [[nodiscard]] inline float cos_f32(float x, float /*alpha*/, float /*beta*/) { return std::cos(x); }
 
-// alpha: the exponent.
+// alpha: the exponent. The exponents that ATen computes without pow.
 [[nodiscard]] inline float pow_scalar_f32(float x, float alpha, float /*beta*/) {
+  if (alpha == 2.0F) return x * x;
+  if (alpha == 3.0F) return x * x * x;
+  if (alpha == 0.5F) return std::sqrt(x);
+  if (alpha == -0.5F) return 1.0F / std::sqrt(x);
+  if (alpha == -1.0F) return 1.0F / x;
+  if (alpha == -2.0F) return 1.0F / (x * x);
   return std::pow(x, alpha);
+}
+
+// alpha: the base.
+[[nodiscard]] inline float scalar_pow_f32(float x, float alpha, float /*beta*/) {
+  return std::pow(alpha, x);
+}
+
+[[nodiscard]] inline float reciprocal_f32(float x, float /*alpha*/, float /*beta*/) {
+  return 1.0F / x;
+}
+
+// 0 for NaN.
+[[nodiscard]] inline float sign_f32(float x, float /*alpha*/, float /*beta*/) {
+  return static_cast<float>((x > 0.0F ? 1 : 0) - (x < 0.0F ? 1 : 0));
+}
+
+// To the nearest integer, ties to even.
+[[nodiscard]] inline float round_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::nearbyint(x);
+}
+
+[[nodiscard]] inline float trunc_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::trunc(x);
+}
+
+[[nodiscard]] inline float erf_f32(float x, float /*alpha*/, float /*beta*/) { return std::erf(x); }
+
+[[nodiscard]] inline float log2_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::log2(x);
+}
+
+[[nodiscard]] inline float log10_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::log10(x);
+}
+
+[[nodiscard]] inline float log1p_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::log1p(x);
+}
+
+[[nodiscard]] inline float expm1_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::expm1(x);
+}
+
+[[nodiscard]] inline float tan_f32(float x, float /*alpha*/, float /*beta*/) { return std::tan(x); }
+
+[[nodiscard]] inline float asin_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::asin(x);
+}
+
+[[nodiscard]] inline float acos_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::acos(x);
+}
+
+[[nodiscard]] inline float atan_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::atan(x);
+}
+
+[[nodiscard]] inline float sinh_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::sinh(x);
+}
+
+[[nodiscard]] inline float cosh_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::cosh(x);
+}
+
+[[nodiscard]] inline float asinh_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::asinh(x);
+}
+
+[[nodiscard]] inline float acosh_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::acosh(x);
+}
+
+[[nodiscard]] inline float atanh_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::atanh(x);
+}
+
+// alpha: the negated limit towards minus infinity; beta: the factor of x below 0.
+[[nodiscard]] inline float celu_f32(float x, float alpha, float beta) {
+  return x <= 0.0F ? std::expm1(x * beta) * alpha : x;
+}
+
+// alpha: the negated limit towards minus infinity; beta: the slope above 0.
+[[nodiscard]] inline float selu_f32(float x, float alpha, float beta) {
+  return x <= 0.0F ? std::expm1(x) * alpha : x * beta;
+}
+
+// alpha: the threshold; beta: the value up to it.
+[[nodiscard]] inline float threshold_f32(float x, float alpha, float beta) {
+  return x <= alpha ? beta : x;
+}
+
+// alpha: 0 within [-alpha, alpha].
+[[nodiscard]] inline float hardshrink_f32(float x, float alpha, float /*beta*/) {
+  return x >= -alpha && x <= alpha ? 0.0F : x;
+}
+
+// alpha: how far towards 0.
+[[nodiscard]] inline float softshrink_f32(float x, float alpha, float /*beta*/) {
+  if (x > alpha) return x - alpha;
+  if (x < -alpha) return x + alpha;
+  return x * 0.0F;
+}
+
+[[nodiscard]] inline float log_sigmoid_f32(float x, float /*alpha*/, float /*beta*/) {
+  const float negative = x > 0.0F ? 0.0F : x;
+  return negative - std::log1p(std::exp(-std::fabs(x)));
 }
 
 }  // namespace enn

@@ -1,58 +1,129 @@
-// Add, Sub, Mul: two operands that broadcast; a scalar operand is a constant of rank 0. Attributes:
-// alpha (only when it is not 1); activation_min and activation_max once an activation is fused.
+#include "ops/binary/binary.hpp"
+
 #include <array>
+#include <cmath>
 #include <limits>
 
+#include "kernels/binary/functions.hpp"
 #include "ops/common.hpp"
 #include "ops/program_builder.hpp"
 
 namespace enn {
 namespace {
 
-Result<ValueId> tensor_or_scalar(Graph& graph, const Call& call, const Arguments& args,
-                                 std::string_view name) {
-  const Argument* found = args.find(name);
-  if (found == nullptr || std::holds_alternative<TensorArgument>(*found)) return args.tensor(name);
-  ENN_ASSIGN(const double number, args.number(name));
-  const std::array value{static_cast<float>(number)};
-  return ValueId{add_float_constant(graph, str(call.name, '.', name), {}, value)};
+struct Binary {
+  BinaryOp op{};
+  program::BinaryKind kind{};
+};
+
+// nullopt for what a pass decomposes.
+std::optional<Binary> binary_of(Op op) {
+  switch (op) {
+#define ENN_BINARY(name) \
+  case Op::name:         \
+    return Binary{BinaryOp::name, program::BinaryKind_##name};
+#include "kernels/binary/functions.def"
+#undef ENN_BINARY
+    default:
+      return std::nullopt;
+  }
+}
+
+// Of the wider kind: truth value, integer, float; among integers int64 when they differ.
+DType common_dtype(DType a, DType b) {
+  if (a == b) return a;
+  if (is_float(a) || is_float(b)) return DType::Float32;
+  if (a == DType::Bool) return b;
+  if (b == DType::Bool) return a;
+  return DType::Int64;
+}
+
+bool compares(const Node& node) {
+  const auto binary = binary_of(node.op);
+  return binary && is_comparison(binary->op);
+}
+
+// The weight of prelu as one that broadcasts: along dimension 1 of the input.
+Shape prelu_weight_shape(const Shape& input, const Shape& weight) {
+  if (weight.size() != 1 || input.size() < 2) return weight;
+  Shape shape(input.size() - 1, 1);
+  shape[0] = weight[0];
+  return shape;
 }
 
 }  // namespace
 
-Result<NodeId> import_binary(Graph& graph, const Call& call, Op op) {
-  const Arguments args(call);
-  ENN_ASSIGN(const ValueId a, tensor_or_scalar(graph, call, args, "self"));
-  ENN_ASSIGN(const ValueId b, tensor_or_scalar(graph, call, args, "other"));
-  ENN_ASSIGN(const double alpha, args.number("alpha", 1.0));
-  Attributes attrs;
-  if (alpha != 1.0) attrs.set("alpha", alpha);
-  return NodeId{add_call(graph, call, op, {a, b}, std::move(attrs))};
+DType compute_dtype(const Graph& graph, const Node& node) {
+  if (node.attrs.boolean("logical")) return DType::Bool;
+  if (!compares(node)) return graph.value(node.outputs[0]).type.dtype;
+  return common_dtype(graph.value(node.inputs[0]).type.dtype,
+                      graph.value(node.inputs[1]).type.dtype);
 }
 
 Result<std::vector<TensorType>> infer_binary(const Graph& graph, const Node& node) {
-  if (node.inputs.size() != 2) return error(Code::InvalidGraph, "expected two operands");
-  const TensorType& a = graph.value(node.inputs[0]).type;
-  const TensorType& b = graph.value(node.inputs[1]).type;
-  ENN_ASSIGN(Shape shape, broadcast(a.shape, b.shape));
-  // Mixed dtypes promote; they are not taken, so the declared result stands.
-  const DType dtype = a.dtype == b.dtype || node.outputs.empty()
-                          ? a.dtype
-                          : graph.value(node.outputs[0]).type.dtype;
-  return std::vector<TensorType>{{dtype, std::move(shape)}};
+  if (node.inputs.size() != (node.op == Op::ClampTensor ? 3U : 2U)) {
+    return error(Code::InvalidGraph, "expected two operands");
+  }
+  TensorType type = graph.value(node.inputs[0]).type;
+  bool mixed = false;
+  for (const ValueId id : node.inputs) {
+    if (id == kNone) return error(Code::InvalidGraph, "an operand is absent");
+    const TensorType& other = graph.value(id).type;
+    const Shape shape =
+        node.op == Op::Prelu ? prelu_weight_shape(type.shape, other.shape) : other.shape;
+    ENN_ASSIGN(type.shape, broadcast(type.shape, id == node.inputs[0] ? other.shape : shape));
+    mixed = mixed || other.dtype != type.dtype;
+  }
+  if (compares(node) || node.attrs.boolean("logical")) {
+    type.dtype = DType::Bool;
+  } else if ((mixed || node.op == Op::Div) && !node.outputs.empty()) {
+    // Promotion depends on which operands were Python numbers: the declared result stands.
+    type.dtype = graph.value(node.outputs[0]).type.dtype;
+  }
+  return std::vector<TensorType>{std::move(type)};
 }
 
 std::optional<std::string> support_binary(const Graph& graph, const Node& node) {
-  if (node.attrs.has("alpha"))
-    return str("alpha = ", node.attrs.number("alpha"), " is not taken, only 1");
-  if (numel(graph.value(node.outputs[0]).type.shape) == 0) return "its result is empty";
-  return dtype_reason(graph, node, std::array{DType::Float32});
+  const Shape& shape = graph.value(node.outputs[0]).type.shape;
+  if (numel(shape) == 0) return "its result is empty";
+  if (shape.size() > 8) return str("rank ", shape.size(), " is above 8");
+  if (auto reason = dtype_reason(
+          graph, node, std::array{DType::Float32, DType::Int32, DType::Int64, DType::Bool})) {
+    return reason;
+  }
+  const DType dtype = compute_dtype(graph, node);
+  const auto binary = binary_of(node.op);
+  const bool defined =
+      is_float(dtype) ? !binary || !is_bitwise(binary->op) : !binary || !is_real(binary->op);
+  if (!defined) return str("it is not taken on ", to_string(dtype));
+  if (!is_float(dtype)) {
+    const double alpha = node.attrs.number("alpha", 1.0);
+    if (std::trunc(alpha) != alpha || std::fabs(alpha) > 0x1p24)
+      return str("alpha = ", alpha, " is not taken on integers");
+  }
+  if (node.op == Op::Prelu && graph.value(node.inputs[1]).type.shape.size() > 1 &&
+      node.target == "aten.prelu.default") {
+    return "its weight has more than one dimension";
+  }
+  return std::nullopt;
 }
 
 void annotate_binary(const Graph& graph, NodeId node, const QuantizationConfig& config,
                      Annotations& annotations) {
   const Node& n = graph.node(node);
   if (!is_float_value(graph, n.outputs[0]) || is_masked_score(graph, n.outputs[0])) return;
+  switch (n.op) {
+    // Whole numbers: 8 bits of an observed range would not hold them.
+    case Op::FloorDivide:
+    case Op::TruncDivide:
+      return;
+    case Op::Prelu:
+      annotations.set(node,
+                      {.inputs = {{n.inputs[0], config.activation}}, .output = config.activation});
+      return;
+    default:
+      break;
+  }
   Annotation annotation;
   for (const ValueId id : n.inputs) {
     if (!is_float_value(graph, id)) return;
@@ -63,31 +134,24 @@ void annotate_binary(const Graph& graph, NodeId node, const QuantizationConfig& 
   annotate_output(graph, node, std::move(annotation), config, annotations);
 }
 
-Traits traits_binary(const Graph&, const Node&) {
-  return {LayoutRule::Same, QuantizedForm::Computes};
+// pow and atan2 are the C library's, whose last bit is the machine's: they run in float.
+Traits traits_binary(const Graph&, const Node& node) {
+  const bool exact = node.op != Op::Pow && node.op != Op::Atan2 && node.op != Op::ClampTensor;
+  return {LayoutRule::Same, exact ? QuantizedForm::Computes : QuantizedForm::None};
 }
 
 Status lower_binary(const Graph&, const Node& node, ProgramBuilder& builder) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto binary = binary_of(node.op);
+  if (!binary) return error(Code::Internal, "node '", node.name, "' was not decomposed");
   program::BinaryT op;
-  switch (node.op) {
-    case Op::Add:
-      op.kind = program::BinaryKind_Add;
-      break;
-    case Op::Sub:
-      op.kind = program::BinaryKind_Sub;
-      break;
-    case Op::Mul:
-      op.kind = program::BinaryKind_Mul;
-      break;
-    default:
-      return error(Code::Internal, "node '", node.name, "' is not binary");
-  }
+  op.kind = binary->kind;
   op.a = builder.read(node.inputs[0]);
   op.b = builder.read(node.inputs[1]);
   op.output = builder.write(node.outputs[0]);
   op.activation_min = static_cast<float>(node.attrs.number("activation_min", -kInfinity));
   op.activation_max = static_cast<float>(node.attrs.number("activation_max", kInfinity));
+  op.alpha = static_cast<float>(node.attrs.number("alpha", 1.0));
   builder.emit(node, std::move(op));
   return {};
 }

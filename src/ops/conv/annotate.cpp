@@ -10,7 +10,10 @@ void annotate_conv(const Graph& graph, NodeId node, const QuantizationConfig& co
   if (!is_float_value(graph, n.inputs[0]) || !is_float_value(graph, n.inputs[1])) return;
   Annotation annotation;
   annotation.inputs.emplace_back(n.inputs[0], config.activation);
-  annotation.inputs.emplace_back(n.inputs[1], config.weight);
+  QuantizationSpec weight = config.weight;
+  // The result's channels are the second dimension of a transposed convolution's weight.
+  if (weight.ch_axis >= 0 && n.attrs.boolean("transposed")) weight.ch_axis = 1;
+  annotation.inputs.emplace_back(n.inputs[1], weight);
   annotate_output(graph, node, std::move(annotation), config, annotations);
 }
 

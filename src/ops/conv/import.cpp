@@ -1,6 +1,7 @@
-// Convolution: operands input [N, C, H, W], weight [K, C / groups, R, S], bias [K] or none.
-// Attributes: stride, dilation [2]; pads [top, left, bottom, right]; groups; transposed;
-// activation_min and activation_max once an activation is fused.
+// Convolution: operands input [N, C, H, W], weight [K, C / groups, R, S], bias [K] or none; also
+// with one spatial dimension and without the batch. When transposed, weight [C, K / groups, R, S].
+// Attributes: stride, dilation [2]; pads [top, left, bottom, right]; groups; transposed and
+// output_padding; activation_min and activation_max once an activation is fused.
 #include "ops/common.hpp"
 
 namespace enn {
@@ -10,20 +11,22 @@ namespace {
 Result<std::vector<std::int64_t>> named_pads(const Call& call, const std::string& name,
                                              const Shape& weight,
                                              const std::vector<std::int64_t>& dilation) {
-  if (name == "valid") return std::vector<std::int64_t>(4, 0);
-  if (name != "same" || weight.size() != 4) {
+  const std::size_t spatial = dilation.size();
+  std::vector<std::int64_t> pads(2 * spatial, 0);
+  if (name == "valid") return std::vector(std::move(pads));
+  if (name != "same") {
     return error(Code::InvalidArgument, "node '", call.name, "': padding '", name,
                  "' is not known");
   }
-  const std::int64_t total_h = dilation[0] * (weight[2] - 1);
-  const std::int64_t total_w = dilation[1] * (weight[3] - 1);
-  return std::vector<std::int64_t>{total_h / 2, total_w / 2, total_h - total_h / 2,
-                                   total_w - total_w / 2};
+  for (std::size_t i = 0; i < spatial; ++i) {
+    const std::int64_t total = dilation[i] * (weight[2 + i] - 1);
+    pads[i] = total / 2;
+    pads[spatial + i] = total - total / 2;
+  }
+  return std::vector(std::move(pads));
 }
 
-}  // namespace
-
-Result<NodeId> import_convolution(Graph& graph, const Call& call, Op op) {
+Result<NodeId> add_convolution(Graph& graph, const Call& call, Op op, bool transposed) {
   const Arguments args(call);
   ENN_ASSIGN(const ValueId input, args.tensor("input"));
   ENN_ASSIGN(const ValueId weight, args.tensor("weight"));
@@ -44,17 +47,28 @@ Result<NodeId> import_convolution(Graph& graph, const Call& call, Op op) {
     pads.insert(pads.end(), pads.begin(), pads.begin() + static_cast<std::ptrdiff_t>(spatial));
   }
   ENN_ASSIGN(const std::int64_t groups, args.integer("groups", 1));
-  ENN_ASSIGN(const bool transposed, args.boolean("transposed", false));
   attrs.set("stride", std::move(stride));
   attrs.set("dilation", std::move(dilation));
   attrs.set("pads", std::move(pads));
   attrs.set("groups", groups);
   if (transposed) {
+    ENN_ASSIGN(auto output_padding,
+               args.expanded("output_padding", spatial, std::vector<std::int64_t>(spatial, 0)));
     attrs.set("transposed", true);
-    // Only kept, not modelled: the shape is the call's.
-    attrs.set("output_shape", call.results.front().shape);
+    attrs.set("output_padding", std::move(output_padding));
   }
   return NodeId{add_call(graph, call, op, {input, weight, bias}, std::move(attrs))};
+}
+
+}  // namespace
+
+Result<NodeId> import_convolution(Graph& graph, const Call& call, Op op) {
+  ENN_ASSIGN(const bool transposed, Arguments(call).boolean("transposed", false));
+  return add_convolution(graph, call, op, transposed);
+}
+
+Result<NodeId> import_conv_transpose(Graph& graph, const Call& call, Op op) {
+  return add_convolution(graph, call, op, true);
 }
 
 }  // namespace enn

@@ -17,6 +17,14 @@ struct Taps {
   [[nodiscard]] std::int64_t count() const { return std::max<std::int64_t>(last - first, 0); }
 };
 
+// The window [floor(index * in / out), ceil((index + 1) * in / out)) of an adaptive pooling.
+Taps adaptive_taps_of(const WindowAxis& axis, std::int64_t index) {
+  Taps taps;
+  taps.start = index * axis.in / axis.out;
+  taps.last = ceil_div((index + 1) * axis.in, axis.out) - taps.start;
+  return taps;
+}
+
 Taps taps_of(const WindowAxis& axis, std::int64_t index) {
   Taps taps;
   taps.start = index * axis.stride - axis.pad;
@@ -24,6 +32,10 @@ Taps taps_of(const WindowAxis& axis, std::int64_t index) {
   taps.last = std::min(axis.kernel,
                        ceil_div(std::max<std::int64_t>(axis.in - taps.start, 0), axis.dilation));
   return taps;
+}
+
+std::int64_t largest_adaptive_window(const WindowAxis& axis) {
+  return std::min(axis.in, ceil_div(axis.in, axis.out) + 1);
 }
 
 // Taps that count for the divisor when padding does: those inside the symmetrically padded input.
@@ -38,12 +50,13 @@ struct Pool {
   WindowAxis w;
   std::int64_t element = 1;  // bytes
   bool average = false;
+  bool adaptive = false;
   bool count_include_pad = true;
   std::int64_t divisor_override = 0;
 
   [[nodiscard]] float divisor(const Taps& rows, const Taps& columns) const {
     if (divisor_override > 0) return static_cast<float>(divisor_override);
-    if (!count_include_pad) return static_cast<float>(rows.count() * columns.count());
+    if (!count_include_pad || adaptive) return static_cast<float>(rows.count() * columns.count());
     return static_cast<float>(padded_count(h, rows) * padded_count(w, columns));
   }
 
@@ -52,9 +65,10 @@ struct Pool {
     const std::int64_t pixel = params.channels * element;
     const std::int64_t in_row = w.in * pixel;
     const std::byte* image = input + row / h.out * h.in * in_row;
-    const Taps rows = taps_of(h, row % h.out);
+    const auto taps = adaptive ? &adaptive_taps_of : &taps_of;
+    const Taps rows = taps(h, row % h.out);
     for (std::int64_t q = 0; q < w.out; ++q) {
-      const Taps columns = taps_of(w, q);
+      const Taps columns = taps(w, q);
       PoolWindow window;
       window.rows = rows.count();
       window.columns = columns.count();
@@ -109,7 +123,13 @@ Result<OperatorPtr> bind_pool2d(const program::Pool2D& op, Binder& binder) {
             op.stride_h(),   op.pad_top(),     op.dilation_h()};
   pool.w = {input->shape[2], output->shape[2], op.kernel_w(),
             op.stride_w(),   op.pad_left(),    op.dilation_w()};
-  ENN_TRY(check_pool(op, pool));
+  if (op.adaptive()) {
+    pool.adaptive = true;
+    pool.h = {.in = pool.h.in, .out = pool.h.out, .kernel = largest_adaptive_window(pool.h)};
+    pool.w = {.in = pool.w.in, .out = pool.w.out, .kernel = largest_adaptive_window(pool.w)};
+  } else {
+    ENN_TRY(check_pool(op, pool));
+  }
   const auto window_cost = static_cast<std::uint64_t>(std::min(pool.h.kernel, pool.h.in) *
                                                       std::min(pool.w.kernel, pool.w.in));
   binder.report_cost(saturating_product(static_cast<std::uint64_t>(output->numel), window_cost));
@@ -117,7 +137,7 @@ Result<OperatorPtr> bind_pool2d(const program::Pool2D& op, Binder& binder) {
   const bool is_u8 = input->dtype == program::DType_UInt8;
   pool.average = op.kind() == program::PoolKind_Average;
   pool.count_include_pad = op.count_include_pad();
-  pool.divisor_override = op.divisor_override();
+  pool.divisor_override = op.adaptive() ? 0 : op.divisor_override();
   pool.element = is_u8 ? 1 : 4;
   pool.params.channels = input->shape[3];
   if (is_u8 && pool.average) {

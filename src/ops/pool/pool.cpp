@@ -1,7 +1,8 @@
-// MaxPool2d, AvgPool2d over [N, C, H, W]. Attributes: kernel, stride, dilation [2]; pads [top,
-// left, bottom, right]; ceil_mode; for averages count_include_pad and divisor_override (0: none).
-// An adaptive average whose windows are all alike is an AvgPool2d; one whose windows differ keeps
-// output_size and is not taken.
+// MaxPool2d, AvgPool2d over [N, C, H, W], [C, H, W] and, with spatial 1, [N, C, W] and [C, W].
+// Attributes, for two dimensions always: kernel, stride, dilation; pads [top, left, bottom, right];
+// ceil_mode; for averages count_include_pad and divisor_override (0: none). An adaptive pooling
+// whose windows are all alike is a usual one; else it has output_size only. A second result holds
+// the places of the maxima.
 #include <array>
 
 #include "ops/common.hpp"
@@ -12,13 +13,22 @@ namespace {
 
 using List = std::vector<std::int64_t>;
 
+// A list for two dimensions from the argument of an overload with `spatial` ones.
+Result<List> window_list(const Arguments& args, std::string_view name, std::size_t spatial,
+                         std::int64_t neutral, const List& otherwise) {
+  const List last(otherwise.end() - static_cast<std::ptrdiff_t>(spatial), otherwise.end());
+  ENN_ASSIGN(List list, args.expanded(name, spatial, last));
+  list.insert(list.begin(), 2 - spatial, neutral);
+  return List(std::move(list));
+}
+
 // The attributes that both kinds of pooling have.
-Result<Attributes> window_attributes(const Arguments& args) {
+Result<Attributes> window_attributes(const Arguments& args, std::size_t spatial) {
   Attributes attrs;
-  ENN_ASSIGN(List kernel, args.expanded("kernel_size", 2, {1, 1}));
-  ENN_ASSIGN(List stride, args.expanded("stride", 2, kernel));
-  ENN_ASSIGN(List pads, args.expanded("padding", 2, {0, 0}));
-  ENN_ASSIGN(List dilation, args.expanded("dilation", 2, {1, 1}));
+  ENN_ASSIGN(List kernel, window_list(args, "kernel_size", spatial, 1, {1, 1}));
+  ENN_ASSIGN(List stride, window_list(args, "stride", spatial, 1, kernel));
+  ENN_ASSIGN(List pads, window_list(args, "padding", spatial, 0, {0, 0}));
+  ENN_ASSIGN(List dilation, window_list(args, "dilation", spatial, 1, {1, 1}));
   ENN_ASSIGN(const bool ceil_mode, args.boolean("ceil_mode", false));
   pads.insert(pads.end(), {pads[0], pads[1]});
   attrs.set("kernel", std::move(kernel));
@@ -26,64 +36,59 @@ Result<Attributes> window_attributes(const Arguments& args) {
   attrs.set("pads", std::move(pads));
   attrs.set("dilation", std::move(dilation));
   attrs.set("ceil_mode", ceil_mode);
+  if (spatial == 1) attrs.set("spatial", std::int64_t{1});
   return Attributes(std::move(attrs));
 }
 
-}  // namespace
-
-Result<NodeId> import_max_pool2d(Graph& graph, const Call& call, Op op) {
+Result<NodeId> add_pool(Graph& graph, const Call& call, Op op, std::size_t spatial) {
   const Arguments args(call);
   ENN_ASSIGN(const ValueId input, args.tensor("self"));
-  ENN_ASSIGN(Attributes attrs, window_attributes(args));
+  ENN_ASSIGN(Attributes attrs, window_attributes(args, spatial));
+  if (op == Op::AvgPool2d) {
+    ENN_ASSIGN(const bool count_include_pad, args.boolean("count_include_pad", true));
+    ENN_ASSIGN(const std::int64_t divisor, args.integer("divisor_override", 0));
+    attrs.set("count_include_pad", count_include_pad);
+    attrs.set("divisor_override", divisor);
+  }
   return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
 }
 
-Result<NodeId> import_avg_pool2d(Graph& graph, const Call& call, Op op) {
+Result<NodeId> add_adaptive_pool(Graph& graph, const Call& call, Op op, std::size_t spatial) {
   const Arguments args(call);
   ENN_ASSIGN(const ValueId input, args.tensor("self"));
-  ENN_ASSIGN(Attributes attrs, window_attributes(args));
-  ENN_ASSIGN(const bool count_include_pad, args.boolean("count_include_pad", true));
-  ENN_ASSIGN(const std::int64_t divisor, args.integer("divisor_override", 0));
-  attrs.set("count_include_pad", count_include_pad);
-  attrs.set("divisor_override", divisor);
-  return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
-}
-
-Result<NodeId> import_adaptive_avg_pool2d(Graph& graph, const Call& call, Op op) {
-  const Arguments args(call);
-  ENN_ASSIGN(const ValueId input, args.tensor("self"));
-  ENN_ASSIGN(const List size, args.expanded("output_size", 2, {1, 1}));
+  ENN_ASSIGN(const List size, window_list(args, "output_size", spatial, 1, {1, 1}));
+  List image{1, 1};
   const Shape& shape = graph.value(input).type.shape;
+  for (std::size_t i = 0; i < std::min(spatial, shape.size()); ++i) {
+    image[1 - i] = shape[shape.size() - 1 - i];
+  }
   Attributes attrs;
-  if (shape.size() >= 2 && size[0] > 0 && size[1] > 0 && shape[shape.size() - 2] % size[0] == 0 &&
-      shape[shape.size() - 1] % size[1] == 0) {
-    const List kernel{shape[shape.size() - 2] / size[0], shape[shape.size() - 1] / size[1]};
+  if (size[0] > 0 && size[1] > 0 && image[0] % size[0] == 0 && image[1] % size[1] == 0) {
+    const List kernel{image[0] / size[0], image[1] / size[1]};
     attrs.set("kernel", kernel);
     attrs.set("stride", kernel);
     attrs.set("pads", List(4, 0));
     attrs.set("dilation", List{1, 1});
     attrs.set("ceil_mode", false);
-    attrs.set("count_include_pad", true);
-    attrs.set("divisor_override", std::int64_t{0});
+    if (op == Op::AvgPool2d) {
+      attrs.set("count_include_pad", true);
+      attrs.set("divisor_override", std::int64_t{0});
+    }
   } else {
     attrs.set("output_size", size);
   }
+  if (spatial == 1) attrs.set("spatial", std::int64_t{1});
   return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
 }
 
-Result<std::vector<TensorType>> infer_pool(const Graph& graph, const Node& node) {
-  if (node.inputs.size() != 1) return error(Code::InvalidGraph, "expected one operand");
-  const TensorType& input = graph.value(node.inputs[0]).type;
-  const std::size_t rank = input.shape.size();
-  if (rank != 3 && rank != 4)
-    return error(Code::InvalidGraph, "input ", list_str(input.shape), " is not an image");
-  Shape out = input.shape;
+// Height and width of the result, or why there is none.
+Result<List> result_size(const Node& node, const List& image) {
   if (node.attrs.has("output_size")) {
-    const List size = node.attrs.integers("output_size");
-    if (size.size() != 2) return error(Code::InvalidGraph, "output_size must have two entries");
-    out[rank - 2] = size[0];
-    out[rank - 1] = size[1];
-    return std::vector<TensorType>{{input.dtype, std::move(out)}};
+    List size = node.attrs.integers("output_size");
+    if (size.size() != 2 || size[0] < 0 || size[1] < 0) {
+      return error(Code::InvalidGraph, "output_size ", list_str(size), " is no image's");
+    }
+    return List(std::move(size));
   }
   const List kernel = node.attrs.integers("kernel");
   const List stride = node.attrs.integers("stride");
@@ -92,30 +97,79 @@ Result<std::vector<TensorType>> infer_pool(const Graph& graph, const Node& node)
   if (kernel.size() != 2 || stride.size() != 2 || pads.size() != 4 || dilation.size() != 2) {
     return error(Code::InvalidGraph, "kernel, stride, pads or dilation are incomplete");
   }
+  List out;
   for (std::size_t i = 0; i < 2; ++i) {
     if (kernel[i] < 1 || stride[i] < 1 || dilation[i] < 1) {
       return error(Code::InvalidGraph, "kernel, stride and dilation must be positive");
     }
-    const std::int64_t size =
-        window_output_size(input.shape[rank - 2 + i], kernel[i], stride[i], pads[i], pads[2 + i],
-                           dilation[i], node.attrs.boolean("ceil_mode"));
-    if (size < 1) {
+    out.push_back(window_output_size(image[i], kernel[i], stride[i], pads[i], pads[2 + i],
+                                     dilation[i], node.attrs.boolean("ceil_mode")));
+    if (out.back() < 1) {
       return error(Code::InvalidGraph, "the window ", list_str(kernel),
-                   " is larger than the padded input ", list_str(input.shape));
+                   " is larger than the padded input ", list_str(image));
     }
-    out[rank - 2 + i] = size;
   }
-  return std::vector<TensorType>{{input.dtype, std::move(out)}};
+  return List(std::move(out));
+}
+
+}  // namespace
+
+Result<NodeId> import_max_pool2d(Graph& graph, const Call& call, Op op) {
+  return add_pool(graph, call, op, 2);
+}
+
+Result<NodeId> import_max_pool1d(Graph& graph, const Call& call, Op op) {
+  return add_pool(graph, call, op, 1);
+}
+
+Result<NodeId> import_avg_pool2d(Graph& graph, const Call& call, Op op) {
+  return add_pool(graph, call, op, 2);
+}
+
+Result<NodeId> import_avg_pool1d(Graph& graph, const Call& call, Op op) {
+  return add_pool(graph, call, op, 1);
+}
+
+Result<NodeId> import_adaptive_pool2d(Graph& graph, const Call& call, Op op) {
+  return add_adaptive_pool(graph, call, op, 2);
+}
+
+Result<NodeId> import_adaptive_pool1d(Graph& graph, const Call& call, Op op) {
+  return add_adaptive_pool(graph, call, op, 1);
+}
+
+Result<std::vector<TensorType>> infer_pool(const Graph& graph, const Node& node) {
+  if (node.inputs.size() != 1 || node.outputs.empty() || node.outputs.size() > 2) {
+    return error(Code::InvalidGraph, "expected one operand and one or two results");
+  }
+  const TensorType& input = graph.value(node.inputs[0]).type;
+  const auto spatial = static_cast<std::size_t>(node.attrs.integer("spatial", 2));
+  const std::size_t rank = input.shape.size();
+  if (spatial < 1 || spatial > 2 || (rank != spatial + 1 && rank != spatial + 2)) {
+    return error(Code::InvalidGraph, "input ", list_str(input.shape), " is not an image");
+  }
+  List image{1, 1};
+  for (std::size_t i = 0; i < spatial; ++i) image[1 - i] = input.shape[rank - 1 - i];
+  ENN_ASSIGN(const List size, result_size(node, image));
+  Shape out = input.shape;
+  for (std::size_t i = 0; i < spatial; ++i) out[rank - 1 - i] = size[1 - i];
+  std::vector<TensorType> types{{input.dtype, out}};
+  if (node.outputs.size() == 2) types.push_back({DType::Int64, std::move(out)});
+  return std::vector<TensorType>(std::move(types));
 }
 
 std::optional<std::string> support_pool(const Graph& graph, const Node& node) {
-  if (auto reason = dtype_reason(graph, node, std::array{DType::Float32})) return reason;
-  const Shape& shape = graph.value(node.inputs[0]).type.shape;
-  if (shape.size() != 4)
-    return str("its input has rank ", shape.size(), "; only a batch of images (rank 4) is taken");
-  if (node.attrs.has("output_size")) {
-    return str("adaptive pooling of ", list_str(shape), " to ",
-               list_str(node.attrs.integers("output_size")), " has windows of different sizes");
+  if (auto reason = dtype_reason(graph, node, std::array{DType::Float32, DType::Int64})) {
+    return reason;
+  }
+  const TensorType& input = graph.value(node.inputs[0]).type;
+  if (input.dtype == DType::Int64) return "it works on int64, which pooling does not take";
+  if (numel(graph.value(node.outputs[0]).type.shape) == 0 || numel(input.shape) == 0) {
+    return "its input or its result is empty";
+  }
+  if (node.outputs.size() == 2 &&
+      (!graph.users(node.outputs[1]).empty() || graph.is_output(node.outputs[1]))) {
+    return "the places of the maxima are used";
   }
   if (node.attrs.integer("divisor_override") < 0) return "a negative divisor_override is not taken";
   return std::nullopt;
@@ -123,7 +177,10 @@ std::optional<std::string> support_pool(const Graph& graph, const Node& node) {
 
 void annotate_pool(const Graph& graph, NodeId node, const QuantizationConfig& config,
                    Annotations& annotations) {
-  if (graph.node(node).op == Op::MaxPool2d) {
+  const Node& n = graph.node(node);
+  // A node with several results is read through its parts, which torchao observes on their own.
+  if (n.outputs.size() > 1) return;
+  if (n.op == Op::MaxPool2d) {
     annotate_shared(graph, node, config, annotations);
   } else {
     annotate_all(graph, node, config, annotations);
@@ -136,13 +193,20 @@ Traits traits_pool(const Graph&, const Node& node) {
 }
 
 Status lower_pool(const Graph&, const Node& node, ProgramBuilder& builder) {
-  const auto at = [&](const char* name, std::size_t i) {
-    return static_cast<std::uint32_t>(node.attrs.integers(name)[i]);
-  };
   program::Pool2DT op;
   op.kind = node.op == Op::MaxPool2d ? program::PoolKind_Max : program::PoolKind_Average;
   op.input = builder.read(node.inputs[0]);
   op.output = builder.write(node.outputs[0]);
+  if (node.attrs.has("output_size")) {
+    op.adaptive = true;
+    op.kernel_h = 1;
+    op.kernel_w = 1;
+    builder.emit(node, std::move(op));
+    return {};
+  }
+  const auto at = [&](const char* name, std::size_t i) {
+    return static_cast<std::uint32_t>(node.attrs.integers(name)[i]);
+  };
   op.kernel_h = at("kernel", 0);
   op.kernel_w = at("kernel", 1);
   op.stride_h = at("stride", 0);

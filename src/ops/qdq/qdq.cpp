@@ -40,8 +40,8 @@ std::optional<std::string> support_qdq(const Graph& graph, const Node& node) {
   const TensorType& output = graph.value(node.outputs[0]).type;
   const TensorType& real = node.op == Op::Quantize ? input : output;
   const TensorType& integer = node.op == Op::Quantize ? output : input;
-  if (real.dtype != DType::Float32)
-    return str("its real side is ", to_string(real.dtype), ", not float32");
+  if (real.dtype != DType::Float32 && real.dtype != DType::Float16)
+    return str("its real side is ", to_string(real.dtype), ", not float32 or float16");
   const bool byte = integer.dtype == DType::Int8 || integer.dtype == DType::UInt8;
   const bool constant = is_constant_expression(graph, node.inputs[0]);
   if (!byte && !(constant && integer.dtype == DType::Int32)) {

@@ -7,6 +7,7 @@
 #include "kernels/unary_f32/functions.hpp"
 #include "ops/common.hpp"
 #include "ops/constants.hpp"
+#include "ops/evaluate.hpp"
 #include "ops/program_builder.hpp"
 
 namespace enn {
@@ -89,13 +90,72 @@ Result<NodeId> import_pow_scalar(Graph& graph, const Call& call, Op op) {
   return import_with_alpha(graph, call, op, "exponent", {});
 }
 
+Result<NodeId> import_scalar_pow(Graph& graph, const Call& call, Op op) {
+  const Arguments args(call);
+  ENN_ASSIGN(const ValueId input, args.tensor("exponent"));
+  ENN_ASSIGN(const double base, args.number("self"));
+  Attributes attrs;
+  attrs.set("alpha", base);
+  return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
+}
+
+namespace {
+
+Result<NodeId> import_with_parameters(Graph& graph, const Call& call, Op op, double alpha,
+                                      double beta) {
+  ENN_ASSIGN(const ValueId input, Arguments(call).tensor("self"));
+  Attributes attrs;
+  attrs.set("alpha", alpha);
+  if (beta != 0.0) attrs.set("beta", beta);
+  return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
+}
+
+}  // namespace
+
+Result<NodeId> import_square(Graph& graph, const Call& call, Op op) {
+  return import_with_parameters(graph, call, op, 2.0, 0.0);
+}
+
+// elu with a slope above 0 is selu, with a factor of x below 0 celu.
 Result<NodeId> import_elu(Graph& graph, const Call& call, Op op) {
-  ENN_ASSIGN(const NodeId id, import_with_alpha(graph, call, op, "alpha", 1.0));
-  for (const char* name : {"scale", "input_scale"}) {
-    ENN_ASSIGN(const double factor, Arguments(call).number(name, 1.0));
-    if (factor != 1.0) graph.node(id).attrs.set("unsupported", str(name, " other than 1"));
+  const Arguments args(call);
+  ENN_ASSIGN(const double alpha, args.number("alpha", 1.0));
+  ENN_ASSIGN(const double scale, args.number("scale", 1.0));
+  ENN_ASSIGN(const double input_scale, args.number("input_scale", 1.0));
+  if (scale == 1.0 && input_scale == 1.0)
+    return import_with_parameters(graph, call, op, alpha, 0.0);
+  if (input_scale == 1.0)
+    return import_with_parameters(graph, call, Op::Selu, alpha * scale, scale);
+  ENN_ASSIGN(const NodeId id,
+             import_with_parameters(graph, call, Op::Celu, alpha * scale, input_scale));
+  if (scale != 1.0) {
+    graph.node(id).attrs.set("unsupported",
+                             std::string("elu with both a scale and an input_scale"));
   }
   return NodeId{id};
+}
+
+Result<NodeId> import_celu(Graph& graph, const Call& call, Op op) {
+  ENN_ASSIGN(const double alpha, Arguments(call).number("alpha", 1.0));
+  return import_with_parameters(graph, call, op, alpha, 1.0 / alpha);
+}
+
+// Klambauer et al., "Self-Normalizing Neural Networks": alpha and scale to the digits of ATen.
+Result<NodeId> import_selu(Graph& graph, const Call& call, Op op) {
+  constexpr double kAlpha = 1.6732632423543772848170429916717;
+  constexpr double kScale = 1.0507009873554804934193349852946;
+  return import_with_parameters(graph, call, op, kAlpha * kScale, kScale);
+}
+
+Result<NodeId> import_threshold(Graph& graph, const Call& call, Op op) {
+  const Arguments args(call);
+  ENN_ASSIGN(const double threshold, args.number("threshold"));
+  ENN_ASSIGN(const double value, args.number("value"));
+  return import_with_parameters(graph, call, op, threshold, value);
+}
+
+Result<NodeId> import_shrink(Graph& graph, const Call& call, Op op) {
+  return import_with_alpha(graph, call, op, "lambd", 0.5);
 }
 
 Result<NodeId> import_softplus(Graph& graph, const Call& call, Op op) {
@@ -147,6 +207,12 @@ void annotate_unary(const Graph& graph, NodeId node, const QuantizationConfig& c
 
 Traits traits_unary(const Graph&, const Node&) {
   return {LayoutRule::Same, QuantizedForm::Computes};
+}
+
+std::vector<float> evaluate_unary(const Node& node, std::vector<float> values) {
+  const auto unary = unary_of(node);
+  for (float& x : values) x = unary->function(x, unary->alpha, unary->beta);
+  return values;
 }
 
 Status lower_unary(const Graph& graph, const Node& node, ProgramBuilder& builder) {
