@@ -10,11 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "examples"))
+from openenn import _core
 
-from models import MODELS  # noqa: E402
-from openenn import _core  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 # The kinds of outcome of ExecuTorch's cross-backend suite, in the order of their columns.
 SUITE_RESULTS = ["Success (Delegated)", "Success (Undelegated)", "Skipped"]
@@ -45,8 +43,39 @@ def families() -> str:
 
 
 def models() -> str:
-    """The networks that the tests lower."""
-    return table(["model", "weights in tests and benchmarks"], [[name, kind] for name, (kind, _) in MODELS.items()])
+    """What benchmarks/all_models.py measured."""
+
+    def text(value: float | str | None, form: str) -> str:
+        if value is None:
+            return "–"
+        return value if isinstance(value, str) else format(value, form)
+
+    columns = [
+        "model",
+        "weights",
+        "size",
+        "delegate calls",
+        "operators outside",
+        "cosine with Q/DQ",
+        "same top-1",
+        ".pte vs float",
+        "Q/DQ vs float",
+        "XNNPACKQuantizer's Q/DQ vs float",
+    ]
+    rows = [
+        [
+            name,
+            result["weights"],
+            str(result["size"]),
+            str(result["delegate_calls"]),
+            str(result["outside"]),
+            text(result["cosine"], ".5f"),
+            text(result["top1"], ".1%"),
+            *(text(result[key], ".1f") for key in ("pte_vs_float", "quantized_vs_float", "xnnpack_quantized_vs_float")),
+        ]
+        for name, result in json.loads((ROOT / "docs" / "models.json").read_text())["models"].items()
+    ]
+    return table(columns, rows)
 
 
 def upstream_tests() -> str:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from torch import nn
 
-import common
 from networks.network import Network, image
+from report import common
 
 
 def _classifier(name: str, **arguments) -> Callable[[int], nn.Module]:

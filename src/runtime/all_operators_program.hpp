@@ -260,8 +260,11 @@ inline void add_index_part(ProgramMaker& maker) {
 // The attention half: uint8[2, 4, 6] -> uint8[2, 4, 6], and the same in float32.
 inline void add_attention_half(ProgramMaker& maker, program::DType dtype) {
   using namespace program;
-  const std::uint32_t x = maker.input(dtype, {2, 4, 6}, 0.05F, 128);
-  const std::uint32_t normalized = maker.arena(dtype, {2, 4, 6}, 0.05F, 128);
+  const auto zero_point = [&](std::int32_t quantized) {
+    return dtype == DType_UInt8 ? quantized : 0;
+  };
+  const std::uint32_t x = maker.input(dtype, {2, 4, 6}, 0.05F, zero_point(128));
+  const std::uint32_t normalized = maker.arena(dtype, {2, 4, 6}, 0.05F, zero_point(128));
   NormalizeT normalize;
   normalize.input = x;
   normalize.output = normalized;
@@ -271,7 +274,7 @@ inline void add_attention_half(ProgramMaker& maker, program::DType dtype) {
   normalize.eps = 1e-5F;
   maker.step(normalize, "normalize");
 
-  const std::uint32_t scores = maker.arena(dtype, {2, 4, 4}, 0.1F, 100);
+  const std::uint32_t scores = maker.arena(dtype, {2, 4, 4}, 0.1F, zero_point(100));
   MatMulT matmul;
   matmul.a = normalized;
   matmul.b = x;
@@ -291,7 +294,7 @@ inline void add_attention_half(ProgramMaker& maker, program::DType dtype) {
   mixed.a = weights;
   mixed.b = normalized;
   mixed.bias = maker.constant(DType_Float32, {6}, internal::floats(6, 0.1F));
-  mixed.output = maker.output(dtype, {2, 4, 6}, 0.05F, 120);
+  mixed.output = maker.output(dtype, {2, 4, 6}, 0.05F, zero_point(120));
   maker.step(mixed, "mixed");
 }
 
