@@ -24,7 +24,8 @@ def check_float(model: nn.Module, *inputs: torch.Tensor) -> None:
         program, edge = lowered(model.eval(), inputs)
         expected, actual = model(*inputs), program(*inputs)
     assert operators.calls_of(edge) == (1, 0)
-    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5 * float(expected.double().abs().max()), equal_nan=True)
+    largest = float(expected.double().abs().max())
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5 * largest, equal_nan=True)
 
 
 def check_quantized(model: nn.Module, *inputs: torch.Tensor) -> None:

@@ -28,14 +28,13 @@ def do_not_download() -> None:
 
     torch.nn.Module.load_state_dict = load_state_dict
     torch.hub.load_state_dict_from_url = random_weights
-    import timm
+    import timm.models._builder
     import torchsr.models.edsr
     import torchvision.models._api
 
     torchvision.models._api.load_state_dict_from_url = random_weights
     torchsr.models.edsr.load_state_dict_from_url = random_weights
-    create = timm.create_model
-    timm.create_model = timm.models.create_model = lambda *args, pretrained=False, **kwargs: create(*args, **kwargs)
+    timm.models._builder.load_pretrained = lambda *args, **kwargs: None
 
 
 def make_torchaudio_importable() -> None:
