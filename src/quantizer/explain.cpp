@@ -88,9 +88,12 @@ class Explainer {
     if (const auto& spec = annotations_.input(id)) {
       row.decision = "quantized";
       row.result = facts_of(graph_, *spec);
+    } else if (is_float_value(graph_, id)) {
+      row.decision = "in float";
+      row.reason = is_score_mask(graph_, id) ? kMask : "no operator reads it in 8 bits";
     } else {
-      row.decision = is_score_mask(graph_, id) ? "in float" : "unchanged";
-      row.reason = is_score_mask(graph_, id) ? std::string(kMask) : not_float(id);
+      row.decision = "unchanged";
+      row.reason = not_float(id);
     }
     rows_.push_back(std::move(row));
   }

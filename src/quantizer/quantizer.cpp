@@ -79,21 +79,32 @@ void see_through_internal(const Graph& graph, NodeId id, Annotations& annotation
   annotations.set(id, std::move(annotation));
 }
 
+// The values that an annotated node reads in 8 bits.
+std::vector<bool> values_read_quantized(const Graph& graph, const Annotations& annotations) {
+  std::vector<bool> read(graph.value_count());
+  for (const NodeId id : graph.order()) {
+    if (!annotations.annotated(id)) continue;
+    for (const auto& [value, spec] : annotations.node(id)->inputs) read[value] = true;
+  }
+  return read;
+}
+
 }  // namespace
 
 Annotations EnnQuantizer::annotate(const Graph& graph) const {
   const QuantizationConfig config = quantization_config(precision_, is_per_channel_, is_qat_);
   if (compatibility_ == Compatibility::Upstream) return annotate_as_upstream(graph, config);
   Annotations annotations(graph);
-  for (const ValueId id : graph.inputs()) {
-    if (is_float_value(graph, id) && !is_score_mask(graph, id)) {
-      annotations.set_input(id, config.activation);
-    }
-  }
   for (const NodeId id : graph.order()) {
     if (annotations.annotated(id) || is_internal(graph.node(id))) continue;
     enn::annotate(graph, id, config, annotations);
     if (annotations.annotated(id)) see_through_internal(graph, id, annotations);
+  }
+  const std::vector<bool> read = values_read_quantized(graph, annotations);
+  for (const ValueId id : graph.inputs()) {
+    if (read[id] && is_float_value(graph, id) && !is_score_mask(graph, id)) {
+      annotations.set_input(id, config.activation);
+    }
   }
   return annotations;
 }

@@ -116,6 +116,17 @@ TEST(Quantizer, DoesNotFuseAClampThatDoesNotBeginAtZero) {
       "r: c=affine => affine\n");
 }
 
+TEST(Quantizer, LeavesAnInputInFloatThatOnlyFloatOperatorsRead) {
+  EXPECT_EQ(annotations(R"(graph {
+    input %x: float32[4]
+    input %y: float32[4]
+    %z: float32[4] = floor_divide(%x, %x)
+    %s: float32[4] = add(%y, %y)
+    return %z, %s })"),
+            "y: => affine\n"
+            "s: y=affine y=affine => affine\n");
+}
+
 TEST(Quantizer, PerTensorWeightsAreAffine) {
   EXPECT_EQ(annotations(std::string(kConvolution) + "return %c }", false),
             "x: => affine\n"
