@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
+from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer
 
 from networks import NETWORKS, Network, seeded
 from operators import calls_of
@@ -41,6 +42,27 @@ def outputs(function: Any, tests: list[tuple[torch.Tensor, ...]]) -> torch.Tenso
         return torch.stack([function(*test) for test in tests])
 
 
+def quantize_as_upstream(model: torch.nn.Module, samples: list[Any], inputs: tuple[torch.Tensor, ...]) -> Any:
+    quantizer = EnnQuantizer("upstream")
+    quantizer.set_quant_params("A8W8", is_per_channel=True, is_qat=False)
+    return common.quantize(model, samples, inputs, quantizer)
+
+
+PEERS = {"upstream": quantize_as_upstream, "xnnpack": quantize_for_xnnpack}
+
+
+def peer_sqnr(
+    name: str, stages: dict[str, Any], exact: torch.Tensor, tests: list[tuple[torch.Tensor, ...]]
+) -> float | None:
+    """Of the model as another placement quantizes it; None where that one fails."""
+    samples = stages["samples"]
+    try:
+        return sqnr(exact, outputs(PEERS[name](stages["model"], samples, samples[0]), tests))
+    except Exception as e:
+        common.console.print(f"{name}: {type(e).__name__}: {str(e)[:200]}")
+        return None
+
+
 def measure(network: Network, size: int, images: int) -> dict[str, Any]:
     start = time.perf_counter()
     stages = lower(network, size)
@@ -48,13 +70,7 @@ def measure(network: Network, size: int, images: int) -> dict[str, Any]:
     exact = outputs(stages["model"], tests)
     eager = outputs(stages["quantized"], tests)
     actual = outputs(common.Pte(stages["buffer"]), tests)
-    try:
-        other = sqnr(
-            exact, outputs(quantize_for_xnnpack(stages["model"], stages["samples"], stages["samples"][0]), tests)
-        )
-    except Exception as e:
-        common.console.print(f"XNNPACKQuantizer: {type(e).__name__}: {str(e)[:200]}")
-        other = None
+    peers = {name: peer_sqnr(name, stages, exact, tests) for name in PEERS}
     agreement = None
     if network.classes is not None:
         same = actual.argmax(network.classes + 1) == eager.argmax(network.classes + 1)
@@ -71,7 +87,7 @@ def measure(network: Network, size: int, images: int) -> dict[str, Any]:
         "pte_vs_float": sqnr(exact, actual),
         "quantized_vs_float": sqnr(exact, eager),
         "pte_vs_quantized": sqnr(eager, actual),
-        "xnnpack_quantized_vs_float": other,
+        **{f"{name}_quantized_vs_float": value for name, value in peers.items()},
         "megabytes": len(stages["buffer"]) / 1e6,
         "seconds": time.perf_counter() - start,
     }
@@ -103,6 +119,7 @@ def row(name: str, result: dict[str, Any]) -> list[str]:
         text(result["top1"], "{:.1%}"),
         text(result["pte_vs_float"]),
         text(result["quantized_vs_float"]),
+        text(result["upstream_quantized_vs_float"]),
         text(result["xnnpack_quantized_vs_float"]),
     ]
 
@@ -116,7 +133,8 @@ COLUMNS = [
     "top-1 as Q/DQ",
     ".pte vs float (dB)",
     "Q/DQ vs float (dB)",
-    "XNNPACK's Q/DQ vs float (dB)",
+    "Q/DQ as upstream places it",
+    "XNNPACKQuantizer's Q/DQ",
 ]
 
 

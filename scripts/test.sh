@@ -25,7 +25,9 @@ cpp() {
 
 run "C++" cpp release
 run "C++ with sanitizers" cpp asan
-run "Python" python -m pytest -q tests/python
+# Each worker holds a few GB of models; more of them than four gain little.
+workers=$(($(nproc) < 4 ? $(nproc) : 4))
+run "Python" env OMP_NUM_THREADS=1 python -m pytest -q -n "$workers" --dist worksteal tests/python
 
 printf '\n\033[1m== summary\033[0m\n'
 printf '%s\n' "${lines[@]}"

@@ -1,8 +1,10 @@
 """Fixtures: the examples' and benchmarks' modules, quantized and lowered models made once per session."""
 
 import functools
+import gc
 import importlib.util
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,8 @@ import common  # noqa: E402
 import models  # noqa: E402
 
 common.make_torchvision_importable()
+gc.collect()
+gc.freeze()  # what was imported stays: it need not be looked through after every test
 
 
 @dataclass
@@ -75,8 +79,11 @@ def lowered_model(name: str, size: int, batch: int, upstream_config: bool, per_c
 
 
 @pytest.fixture(autouse=True)
-def _seed() -> None:
+def _fresh() -> Iterator[None]:
+    """The same seed for every test, and no graphs with their weights left over from it."""
     torch.manual_seed(0)
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
