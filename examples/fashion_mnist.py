@@ -4,6 +4,7 @@ import gzip
 import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from torch import nn
@@ -14,8 +15,8 @@ MEAN, DEVIATION = 0.2860, 0.3530  # of the training images, in units of the larg
 # (expansion, channels, repeats, stride) of each stage.
 STAGES = [(1, 16, 1, 1), (4, 24, 2, 2), (4, 32, 2, 1), (4, 64, 2, 2), (4, 96, 1, 1)]
 
-Images = torch.Tensor  # [count, 1, 28, 28], uint8
-Labels = torch.Tensor  # [count], int64
+Images: TypeAlias = torch.Tensor  # [count, 1, 28, 28], uint8
+Labels: TypeAlias = torch.Tensor  # [count], int64
 
 
 def _read(name: str, header: int) -> torch.Tensor:

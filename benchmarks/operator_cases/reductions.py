@@ -1,5 +1,8 @@
 """Operators that reduce dimensions, running sums and orders."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -10,7 +13,7 @@ def flags() -> tuple[torch.Tensor, ...]:
     return (torch.rand(1024, 1024) < 0.001,)
 
 
-def between_activations(function: object) -> nn.Module:
+def between_activations(function: Callable[..., Any]) -> nn.Module:
     """The operator reads and gives 8-bit values although it is not annotated itself."""
     return nn.Sequential(nn.Hardswish(), Call(function), nn.Hardswish())
 
