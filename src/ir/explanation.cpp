@@ -4,6 +4,8 @@
 #include <array>
 #include <string_view>
 
+#include "base/result.hpp"
+
 namespace enn {
 namespace {
 
@@ -64,9 +66,9 @@ using Cells = std::array<std::string, kColumns.size()>;
 Cells cells_of(const Explanation& row) {
   std::string how;
   const auto add = [&](const std::string& text) { how += (how.empty() ? "" : "; ") + text; };
-  for (const auto& [name, facts] : row.operands) add(name + ": " + in_one_line(facts));
-  if (!row.result.empty()) add("result: " + in_one_line(row.result));
-  for (const auto& [name, value] : row.details) add(name + " " + value);
+  for (const auto& [name, facts] : row.operands) add(str(name, ": ", in_one_line(facts)));
+  if (!row.result.empty()) add(str("result: ", in_one_line(row.result)));
+  for (const auto& [name, value] : row.details) add(str(name, " ", value));
   return {row.name, row.operator_name.empty() ? row.kind : row.operator_name, row.decision, how,
           row.source};
 }
@@ -78,7 +80,7 @@ std::string in_one_line(const Facts& facts) {
   for (const auto& [name, value] : facts) {
     if (!out.empty()) out += ", ";
     const bool plain = name == "dtype" || name == "scheme" || name == "observer";
-    out += plain ? value : name + " " + value;
+    out += plain ? value : str(name, " ", value);
   }
   return out;
 }

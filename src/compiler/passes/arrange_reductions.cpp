@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "compiler/passes/passes.hpp"
 #include "ops/ops.hpp"
@@ -21,8 +22,8 @@ ValueId arranged_operand(Graph& graph, NodeId id, std::size_t reduced) {
   std::vector<std::int64_t> order(type.shape.size());
   std::iota(order.begin(), order.end(), std::int64_t{0});
   const std::vector<std::int64_t> dims = node.attrs.integers("dims");
-  std::stable_partition(order.begin(), order.end(), [&](std::int64_t dim) {
-    return std::find(dims.begin(), dims.end(), dim) == dims.end();
+  std::ranges::sort(order, {}, [&](std::int64_t dim) {
+    return std::pair(std::ranges::find(dims, dim) != dims.end(), dim);
   });
   TensorType arranged{type.dtype, {}};
   for (const std::int64_t dim : order) {

@@ -138,51 +138,55 @@ OperatorPtr bind_extreme(const Reduction& reduction) {
 }  // namespace
 
 Result<OperatorPtr> bind_reduce(const program::Reduce& op, Binder& binder) {
-  using namespace program;
   ENN_ASSIGN(const TensorInfo* input, binder.tensor(op.input()));
   ENN_ASSIGN(const TensorInfo* output, binder.result(op.output()));
   ENN_TRY(check_not_in_place("Reduce", *input, *output));
   Reduction reduction{op, *input, *output, {}, 1};
   ENN_TRY(set_shape(reduction));
   switch (op.kind()) {
-    case ReduceKind_Max:
-    case ReduceKind_Min:
-    case ReduceKind_ArgMax:
-    case ReduceKind_ArgMin: {
-      const bool places = op.kind() == ReduceKind_ArgMax || op.kind() == ReduceKind_ArgMin;
-      ENN_TRY(check_dtype("Reduce output", *output, {places ? DType_Int64 : input->dtype}));
+    case program::ReduceKind_Max:
+    case program::ReduceKind_Min:
+    case program::ReduceKind_ArgMax:
+    case program::ReduceKind_ArgMin: {
+      const bool places =
+          op.kind() == program::ReduceKind_ArgMax || op.kind() == program::ReduceKind_ArgMin;
+      ENN_TRY(
+          check_dtype("Reduce output", *output, {places ? program::DType_Int64 : input->dtype}));
       switch (input->dtype) {
-        case DType_Float32:
+        case program::DType_Float32:
           return bind_extreme<float>(reduction);
-        case DType_UInt8:
-        case DType_Bool:
+        case program::DType_UInt8:
+        case program::DType_Bool:
           return bind_extreme<std::uint8_t>(reduction);
-        case DType_Int32:
+        case program::DType_Int32:
           return bind_extreme<std::int32_t>(reduction);
         default:
-          ENN_TRY(check_dtype("Reduce input", *input, {DType_Int64}));
+          ENN_TRY(check_dtype("Reduce input", *input, {program::DType_Int64}));
           return bind_extreme<std::int64_t>(reduction);
       }
     }
-    case ReduceKind_Sum:
-    case ReduceKind_Prod:
-      if (input->dtype == DType_UInt8 || input->dtype == DType_Float32) break;
-      ENN_TRY(check_dtype("Reduce input", *input, {DType_Int32, DType_Int64, DType_Bool}));
-      ENN_TRY(check_dtype("Reduce output", *output, {DType_Int64}));
-      if (input->dtype == DType_Int32) return bind_integers<std::int32_t>(reduction);
-      if (input->dtype == DType_Int64) return bind_integers<std::int64_t>(reduction);
+    case program::ReduceKind_Sum:
+    case program::ReduceKind_Prod:
+      if (input->dtype == program::DType_UInt8 || input->dtype == program::DType_Float32) break;
+      ENN_TRY(check_dtype("Reduce input", *input,
+                          {program::DType_Int32, program::DType_Int64, program::DType_Bool}));
+      ENN_TRY(check_dtype("Reduce output", *output, {program::DType_Int64}));
+      if (input->dtype == program::DType_Int32) return bind_integers<std::int32_t>(reduction);
+      if (input->dtype == program::DType_Int64) return bind_integers<std::int64_t>(reduction);
       return bind_integers<std::uint8_t>(reduction);
-    case ReduceKind_Mean:
-    case ReduceKind_Variance:
-    case ReduceKind_Deviation:
+    case program::ReduceKind_Mean:
+    case program::ReduceKind_Variance:
+    case program::ReduceKind_Deviation:
       break;
     default:
       return error(Code::InvalidProgram, "Reduce has an unknown kind");
   }
-  const bool sums = op.kind() == ReduceKind_Mean || op.kind() == ReduceKind_Sum;
-  ENN_TRY(check_dtype("Reduce input", *input, {DType_Float32, sums ? DType_UInt8 : DType_Float32}));
+  const bool sums = op.kind() == program::ReduceKind_Mean || op.kind() == program::ReduceKind_Sum;
+  ENN_TRY(
+      check_dtype("Reduce input", *input,
+                  {program::DType_Float32, sums ? program::DType_UInt8 : program::DType_Float32}));
   ENN_TRY(check_dtype("Reduce output", *output, {input->dtype}));
-  if (input->dtype == DType_UInt8) return bind_sum_u8(reduction, binder);
+  if (input->dtype == program::DType_UInt8) return bind_sum_u8(reduction, binder);
   return bind_f32(reduction);
 }
 

@@ -103,8 +103,8 @@ Result<OperatorPtr> bind_resample(const program::Resample& op, Binder& binder) {
   resampling.params.taps = tap_count(mode);
   const bool is_u8 = input->dtype == program::DType_UInt8;
   resampling.element = is_u8 ? 1 : 4;
-  const auto taps = static_cast<std::uint64_t>(tap_count(mode) * tap_count(mode));
-  binder.report_cost(saturating_product(static_cast<std::uint64_t>(output->numel), taps));
+  const auto taps = static_cast<std::uint64_t>(tap_count(mode));
+  binder.report_cost(saturating_product(static_cast<std::uint64_t>(output->numel), taps * taps));
   std::string_view name = "resample_nearest";
   if (tap_count(mode) > 1) {
     const auto& kernel = is_u8 ? best_kernel(kResampleU8Kernels, binder.features())

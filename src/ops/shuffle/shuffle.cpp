@@ -4,6 +4,7 @@
 // dimension of each place); part_dims and result_dims ascend.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "ops/common.hpp"
 #include "ops/program_builder.hpp"
@@ -193,8 +194,11 @@ Status lower_shuffle(const Graph& graph, const Node& node, ProgramBuilder& build
   // The places of the result in its order in memory.
   std::vector<std::size_t> places(order.size());
   for (std::size_t i = 0; i < places.size(); ++i) places[i] = i;
-  std::stable_sort(places.begin(), places.end(), [&](std::size_t a, std::size_t b) {
-    return physical_dim(output, result_dims[a]) < physical_dim(output, result_dims[b]);
+  std::sort(places.begin(), places.end(), [&](std::size_t a, std::size_t b) {
+    const auto key = [&](std::size_t place) {
+      return std::pair(physical_dim(output, result_dims[place]), place);
+    };
+    return key(a) < key(b);
   });
   program::StridedT op;
   Shape split;
