@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -29,6 +30,16 @@ template <typename Run>
     Run run_;
   };
   return std::make_unique<CallableOperator>(kernel, std::move(run));
+}
+
+// A copy of a table's vector, empty where it is absent. The file decides where the elements lie, and
+// the verifier asks 4-byte alignment of them and no more: 8-byte ones are to be read through this.
+template <typename T>
+[[nodiscard]] std::vector<std::int64_t> listed(const flatbuffers::Vector<T>* vector) {
+  if (vector == nullptr || vector->size() == 0) return {};
+  std::vector<T> elements(vector->size());
+  std::memcpy(elements.data(), vector->Data(), elements.size() * sizeof(T));
+  return {elements.begin(), elements.end()};
 }
 
 // `name` is a string literal that says which operand is meant, e.g. "Conv2D input".

@@ -8,12 +8,6 @@
 namespace enn {
 namespace {
 
-template <typename T>
-std::vector<std::int64_t> listed(const flatbuffers::Vector<T>* vector) {
-  if (vector == nullptr) return {};
-  return {vector->begin(), vector->end()};
-}
-
 // A checked walk of a Gather or Scatter through its indexed tensor.
 struct IndexedWalk {
   IndexPlan plan;

@@ -14,8 +14,7 @@ Result<OperatorPtr> bind_strided(const program::Strided& op, Binder& binder) {
   ENN_ASSIGN(const TensorInfo* output, binder.result(op.output()));
   ENN_TRY(check_dtype("Strided output", *output, {input->dtype}));
   ENN_TRY(check_not_in_place("Strided", *input, *output));
-  std::vector<std::int64_t> strides;
-  if (op.strides() != nullptr) strides.assign(op.strides()->begin(), op.strides()->end());
+  std::vector<std::int64_t> strides = listed(op.strides());
   if (strides.size() != output->shape.size()) {
     return error(Code::InvalidProgram, "Strided does not have one stride per dimension of ",
                  list_str(output->shape));
