@@ -49,6 +49,7 @@ ALLOWED: dict[str, set[str]] = {
 EXTERNAL = {
     "executorch": {"executorch", "examples"},
     "nanobind": {"python"},
+    "simdjson.h": {"archive"},
     "flatbuffers": {"ops", "compiler", "execute", "runtime"},
     "immintrin.h": {"kernels", "base"},
     "arm_neon.h": {"kernels", "base"},

@@ -1,6 +1,7 @@
 #include "base/file_io.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,6 +70,24 @@ Status write_and_rename(Descriptor& file, const std::filesystem::path& temporary
 }
 
 }  // namespace
+
+Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return system_failure("open", path, errno);
+  struct stat info{};
+  if (::fstat(file.get(), &info) != 0) return system_failure("read", path, errno);
+  if (!S_ISREG(info.st_mode)) return error(Code::InvalidArgument, path, " is not a regular file");
+  const auto size = static_cast<std::size_t>(info.st_size);
+  if (size == 0) return MappedFile({});
+  void* const bytes = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (bytes == MAP_FAILED) return system_failure("map", path, errno);
+  return MappedFile({static_cast<const std::byte*>(bytes), size});
+}
+
+MappedFile::~MappedFile() {
+  if (bytes_.empty()) return;
+  (void)::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
 
 Result<std::vector<std::byte>> read_file(const std::filesystem::path& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

@@ -4,11 +4,27 @@
 #include <cstddef>
 #include <filesystem>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/result.hpp"
 
 namespace enn {
+
+// A file's bytes without a copy. Whoever shortens the file meanwhile ends the process.
+class MappedFile {
+ public:
+  [[nodiscard]] static Result<MappedFile> open(const std::filesystem::path& path);
+  MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+  MappedFile& operator=(MappedFile&&) = delete;
+  ~MappedFile();
+
+  [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  std::span<const std::byte> bytes_;
+};
 
 [[nodiscard]] Result<std::vector<std::byte>> read_file(const std::filesystem::path& path);
 

@@ -1,0 +1,52 @@
+// The zip files that torch writes: stored entries, zip64 where needed. Trusts no byte of them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace enn {
+
+// `text` cut to 128 characters, anything but printable ASCII replaced by '?': fit for messages.
+[[nodiscard]] std::string printable_text(std::string_view text);
+
+// CRC-32 as zip, gzip and PNG use it (reversed polynomial 0xEDB88320).
+[[nodiscard]] std::uint32_t zip_crc32(std::span<const std::byte> bytes);
+
+// A view of an archive: the bytes must outlive it and what read() gives.
+class ZipArchive {
+ public:
+  [[nodiscard]] static Result<ZipArchive> open(std::span<const std::byte> bytes);
+
+  // Names are keys and nothing else; they never become paths of files.
+  [[nodiscard]] bool has(std::string_view name) const { return entries_.contains(name); }
+  // The names that begin with `prefix` and end with `suffix`, in alphabetical order.
+  [[nodiscard]] std::vector<std::string> names(std::string_view prefix,
+                                               std::string_view suffix) const;
+  // The contents of a stored entry, a part of the archive's bytes, with the checksum compared.
+  [[nodiscard]] Result<std::span<const std::byte>> read(std::string_view name) const;
+
+ private:
+  struct Entry {
+    std::uint64_t offset = 0;  // of the local header
+    std::uint64_t size = 0;
+    std::uint64_t stored_size = 0;
+    std::uint32_t crc = 0;
+    std::uint16_t method = 0;
+    std::uint16_t flags = 0;
+  };
+
+  [[nodiscard]] Status read_directory(std::uint64_t offset, std::uint64_t size,
+                                      std::uint64_t count);
+
+  std::span<const std::byte> bytes_;
+  std::map<std::string, Entry, std::less<>> entries_;
+};
+
+}  // namespace enn
