@@ -15,7 +15,7 @@ from torch.fx import GraphModule, Node
 
 from openenn import _core
 
-_LIBRARY_FOLDER = str(Path(torch.__file__).parent)
+_LIBRARY_FOLDER = f"{Path(torch.__file__).parent}/"  # torchvision is not torch
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 _OPERATORS = frozenset(target for target, _, _ in _core.operators())
 
