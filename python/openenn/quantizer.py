@@ -10,6 +10,7 @@ import torch
 from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e import (
     FusedMovingAvgObsFakeQuantize,
+    HistogramObserver,
     MinMaxObserver,
     MovingAverageMinMaxObserver,
     MovingAveragePerChannelMinMaxObserver,
@@ -183,6 +184,7 @@ def _spec(imported: fx.ImportedGraph, spec: Any) -> QuantizationSpecBase | None:
 # What torchao calls the core's observers; eps is passed to each.
 _OBSERVERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "MinMax": (MinMaxObserver, {}),
+    "Histogram": (HistogramObserver, {}),
     "PerChannelMinMax": (PerChannelMinMaxObserver, {}),
     "FusedMovingAvgFakeQuantize": (FusedMovingAvgObsFakeQuantize, {"observer": MovingAverageMinMaxObserver}),
     "FusedMovingAvgPerChannelFakeQuantize": (

@@ -250,7 +250,8 @@ void annotate_first(const Graph& graph, NodeId node, const QuantizationConfig& c
                     Annotations& annotations) {
   const ValueId input = graph.node(node).inputs.front();
   if (!is_float_value(graph, input)) return;
-  annotations.set(node, {.inputs = {{input, config.activation}}, .output = config.activation});
+  annotate_output(graph, node, {.inputs = {{input, config.activation}}, .output = {}}, config,
+                  annotations);
 }
 
 bool is_masked_score(const Graph& graph, ValueId value) {

@@ -99,7 +99,8 @@ inline constexpr std::array kElementTypes{DType::Float32, DType::Int32, DType::I
 // Every float operand and the result get the activation spec.
 void annotate_all(const Graph& graph, NodeId node, const QuantizationConfig& config,
                   Annotations& annotations);
-// The first operand and the first result get the activation spec.
+// The first operand and the first result, or that of the last of its fused_followers, get the
+// activation spec.
 void annotate_first(const Graph& graph, NodeId node, const QuantizationConfig& config,
                     Annotations& annotations);
 // For results in [0, 1]: scale 1/256, with the lowest integer standing for 0, uses the whole range.

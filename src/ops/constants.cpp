@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "ops/program_builder.hpp"
 
@@ -109,6 +110,12 @@ StoredRange stored_range(const Value& output, const Attributes& attrs) {
   const std::int32_t offset = storage_offset(output.type.dtype);
   return {bound("activation_min", quant.quant_min) + offset,
           bound("activation_max", quant.quant_max) + offset};
+}
+
+FloatRange float_range(const Attributes& attrs) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  return {static_cast<float>(attrs.number("activation_min", -kInfinity)),
+          static_cast<float>(attrs.number("activation_max", kInfinity))};
 }
 
 }  // namespace enn

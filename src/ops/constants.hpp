@@ -49,4 +49,11 @@ struct StoredRange {
 };
 [[nodiscard]] StoredRange stored_range(const Value& output, const Attributes& attrs);
 
+// The range of a float result: from activation_min to activation_max, infinite where absent.
+struct FloatRange {
+  float minimum;
+  float maximum;
+};
+[[nodiscard]] FloatRange float_range(const Attributes& attrs);
+
 }  // namespace enn

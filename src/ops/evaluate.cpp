@@ -250,12 +250,9 @@ Result<Bytes> binary(const Graph& graph, const Node& node) {
              }));
   if (!node.attrs.has("activation_min") && !node.attrs.has("activation_max"))
     return Bytes(std::move(out));
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const FloatRange range = float_range(node.attrs);
   std::vector<float> values = elements<float>(out);
-  for (float& value : values) {
-    value = clamp_f32(value, static_cast<float>(node.attrs.number("activation_min", -kInfinity)),
-                      static_cast<float>(node.attrs.number("activation_max", kInfinity)));
-  }
+  for (float& value : values) value = clamp_f32(value, range.minimum, range.maximum);
   return bytes_of(values);
 }
 

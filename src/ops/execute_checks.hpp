@@ -32,8 +32,9 @@ template <typename Run>
   return std::make_unique<CallableOperator>(kernel, std::move(run));
 }
 
-// A copy of a table's vector, empty where it is absent. The file decides where the elements lie, and
-// the verifier asks 4-byte alignment of them and no more: 8-byte ones are to be read through this.
+// A copy of a table's vector, empty where it is absent. The file decides where the elements lie,
+// and the verifier asks 4-byte alignment of them and no more: 8-byte ones are to be read through
+// this.
 template <typename T>
 [[nodiscard]] std::vector<std::int64_t> listed(const flatbuffers::Vector<T>* vector) {
   if (vector == nullptr || vector->size() == 0) return {};

@@ -13,9 +13,10 @@ struct Fusion {
 };
 
 constexpr std::array kFusions{
-    Fusion{Op::Convolution, true}, Fusion{Op::Linear, true},   Fusion{Op::Add, false},
-    Fusion{Op::Sub, false},        Fusion{Op::Mul, false},     Fusion{Op::Div, false},
-    Fusion{Op::Maximum, false},    Fusion{Op::Minimum, false},
+    Fusion{Op::Convolution, true},    Fusion{Op::Linear, true},   Fusion{Op::Add, false},
+    Fusion{Op::Sub, false},           Fusion{Op::Mul, false},     Fusion{Op::Div, false},
+    Fusion{Op::Maximum, false},       Fusion{Op::Minimum, false}, Fusion{Op::BatchNorm, false},
+    Fusion{Op::ChannelAffine, false},
 };
 
 const Fusion* fusion_of(Op op) {

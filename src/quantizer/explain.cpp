@@ -23,6 +23,8 @@ std::string_view to_string(Observer observer) {
   switch (observer) {
     case Observer::MinMax:
       return "MinMax";
+    case Observer::Histogram:
+      return "Histogram";
     case Observer::PerChannelMinMax:
       return "PerChannelMinMax";
     case Observer::FusedMovingAvgFakeQuantize:

@@ -92,8 +92,9 @@ std::vector<bool> values_read_quantized(const Graph& graph, const Annotations& a
 }  // namespace
 
 Annotations EnnQuantizer::annotate(const Graph& graph) const {
-  const QuantizationConfig config = quantization_config(precision_, is_per_channel_, is_qat_);
+  QuantizationConfig config = quantization_config(precision_, is_per_channel_, is_qat_);
   if (compatibility_ == Compatibility::Upstream) return annotate_as_upstream(graph, config);
+  if (!is_qat_) config.activation.observer = Observer::Histogram;
   Annotations annotations(graph);
   for (const NodeId id : graph.order()) {
     if (annotations.annotated(id) || is_internal(graph.node(id))) continue;

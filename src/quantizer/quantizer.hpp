@@ -27,6 +27,7 @@ enum class QScheme : std::uint8_t { PerTensorAffine, PerTensorSymmetric, PerChan
 // Named as torchao names them.
 enum class Observer : std::uint8_t {
   MinMax,
+  Histogram,
   PerChannelMinMax,
   FusedMovingAvgFakeQuantize,            // QAT activations and per-tensor weights
   FusedMovingAvgPerChannelFakeQuantize,  // QAT per-channel weights

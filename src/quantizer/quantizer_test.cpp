@@ -102,6 +102,18 @@ TEST(Quantizer, QuantizesAConvolutionBehindItsBatchNormAndActivation) {
             "r: n=affine => affine\n");
 }
 
+TEST(Quantizer, QuantizesABatchNormAloneBehindItsActivation) {
+  EXPECT_EQ(annotations(R"(graph {
+    input %x: float32[1, 1, 2, 2]
+    constant %v: float32[1] = hex 0000803f
+    %n: float32[1, 1, 2, 2] = batch_norm(%x, none, none, %v, %v) {eps = 1.0}
+    %r: float32[1, 1, 2, 2] = relu(%n)
+    return %r })"),
+            "x: => affine\n"
+            "n: x=affine\n"
+            "r: => affine\n");
+}
+
 TEST(Quantizer, DoesNotFuseAClampThatDoesNotBeginAtZero) {
   EXPECT_EQ(annotations(std::string(kConvolution) +
                         "%r: float32[1, 1, 2, 2] = clamp(%c) {max = 1.0}\n return %r }"),

@@ -66,6 +66,9 @@ FORMS = {
     "batch_norm of features": module(lambda: nn.BatchNorm1d(64), (50, 64)),
     "batch_norm 1d": module(lambda: nn.BatchNorm1d(32), (5, 32, 40)),
     "batch_norm 3d": module(lambda: nn.BatchNorm3d(32), (2, 32, 4, 5, 6)),
+    "batch_norm and relu": module(lambda: nn.Sequential(nn.BatchNorm2d(64), nn.ReLU()), (2, 64, 7, 5)),
+    "batch_norm and relu6 1d": module(lambda: nn.Sequential(nn.BatchNorm1d(32), nn.ReLU6()), (5, 32, 40)),
+    "softmax of weights": call(lambda x, y: x.softmax(-1) @ y, (4, 33, 300), (4, 300, 24)),
     "attention": call(ATTENTION, (2, 4, 33, 16), (2, 4, 57, 16), (2, 4, 57, 24)),
     "attention rank 3": call(ATTENTION, (4, 33, 16), (4, 57, 16), (4, 57, 24)),
     "attention scaled": call(

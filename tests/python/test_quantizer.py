@@ -1,4 +1,7 @@
-"""Annotations and scales against upstream's annotator, torchao's observers and plain minima and maxima."""
+"""Annotations and scales against upstream's annotator, torchao's observers."""
+
+import dataclasses
+from collections import defaultdict
 
 import pytest
 import torch
@@ -6,9 +9,9 @@ from conftest import upstream_quantizer
 from executorch.backends.samsung.quantizer.qconfig import get_quant_config
 from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer, Precision
 from torch import nn
-from torchao.quantization.pt2e import MinMaxObserver, PerChannelMinMaxObserver
+from torchao.quantization.pt2e import HistogramObserver, MinMaxObserver, PerChannelMinMaxObserver
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
-from torchao.quantization.pt2e.quantizer import QuantizationAnnotation
+from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, QuantizationSpec
 
 import common
 import models
@@ -31,12 +34,29 @@ def quantization_of_values(quantized: torch.fx.GraphModule) -> dict[str, tuple]:
     return found
 
 
+def observe_extremes(model: torch.fx.GraphModule) -> None:
+    """Activations as upstream observes them."""
+
+    def changed(spec):
+        if not isinstance(spec, QuantizationSpec) or spec.observer_or_fake_quant_ctr.p.func is not HistogramObserver:
+            return spec
+        return dataclasses.replace(spec, observer_or_fake_quant_ctr=MinMaxObserver.with_args(eps=EPS))
+
+    annotations = (node.meta.get("quantization_annotation") for node in model.graph.nodes)
+    for annotation in filter(None, annotations):
+        annotation.output_qspec = changed(annotation.output_qspec)
+        annotation.input_qspec_map = {node: changed(spec) for node, spec in annotation.input_qspec_map.items()}
+
+
 @pytest.mark.parametrize("per_channel", [True, False])
 @pytest.mark.parametrize("name", ["MobileNetV2", "ResNet18"])
 def test_scales_and_zero_points_equal_upstreams(name: str, per_channel: bool) -> None:
     model = models.build(name)
     inputs = (torch.randn(1, 3, 64, 64),)
-    ours = quantization_of_values(common.quantize(model, [inputs], inputs, is_per_channel=per_channel))
+    quantizer = EnnQuantizer()
+    quantizer.set_quant_params("A8W8", per_channel, False)
+    quantizer.add_custom_quant_annotations([observe_extremes])
+    ours = quantization_of_values(common.quantize(model, [inputs], inputs, quantizer))
     upstream = quantization_of_values(common.quantize(model, [inputs], inputs, upstream_quantizer(per_channel)))
     shared = ours.keys() & upstream.keys()
     weights = [key for key in shared if key.startswith("weight of ")]
@@ -57,36 +77,31 @@ def test_scales_and_zero_points_equal_upstreams(name: str, per_channel: bool) ->
     assert different == {}
 
 
-def expected_affine(low: float, high: float) -> tuple[float, int]:
-    """torchao's formula, in its float32."""
-    low_t, high_t = torch.tensor(min(low, 0.0)), torch.tensor(max(high, 0.0))
-    scale = torch.maximum((high_t - low_t) / 255.0, torch.tensor(EPS))
-    zero_point = torch.clamp(-128 - torch.round(low_t / scale).to(torch.int), -128, 127)
-    return float(scale), int(zero_point)
-
-
-def test_activation_ranges_are_the_values_minima_and_maxima() -> None:
+def test_activation_ranges_are_those_of_the_values_histograms() -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Hardswish(), nn.Conv2d(8, 4, 1), nn.Sigmoid()).eval()
     samples = [torch.randn(2, 3, 12, 12) * (i + 1) for i in range(3)]
     inputs = (samples[0],)
     exported = torch.export.export(model, inputs).module()
-    ranges: dict[str, list[float]] = {}
+    observers: dict[str, HistogramObserver] = defaultdict(
+        lambda: HistogramObserver(
+            dtype=torch.int8, quant_min=-128, quant_max=127, qscheme=torch.per_tensor_affine, eps=EPS
+        )
+    )
 
     class Recorder(torch.fx.Interpreter):
         def run_node(self, node):
             result = super().run_node(node)
             if isinstance(result, torch.Tensor):
-                low, high = ranges.get(node.name, [float("inf"), float("-inf")])
-                ranges[node.name] = [min(low, result.min().item()), max(high, result.max().item())]
+                observers[node.name](result.detach())
             return result
 
     for sample in samples:
         Recorder(exported).run(sample)
     found = quantization_of_values(common.quantize(model, samples, inputs))
-    for name in ("conv2d", "conv2d_1", "hardswish"):
-        assert found[name] == expected_affine(*ranges[name]), name
     (input_name,) = [node.name for node in exported.graph.nodes if node.op == "placeholder"]
-    assert found[input_name] == expected_affine(*ranges[input_name])
+    for name in (input_name, "conv2d", "conv2d_1", "hardswish"):
+        scale, zero_point = observers[name].calculate_qparams()
+        assert found[name] == (scale.item(), zero_point.item()), name
 
 
 def test_weight_scales_are_symmetric_per_output_channel() -> None:

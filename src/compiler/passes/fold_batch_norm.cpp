@@ -3,6 +3,7 @@
 #include "compiler/passes/passes.hpp"
 #include "ops/common.hpp"
 #include "ops/constants.hpp"
+#include "ops/fusion.hpp"
 
 namespace enn {
 namespace {
@@ -102,13 +103,17 @@ void decompose(Graph& graph, NodeId id, const Affine& affine) {
   graph.replace_uses(node.outputs[0], graph.node(add).outputs[0]);
 }
 
-// Between a dequantize and a quantize: one affine map per channel has an 8-bit form.
-bool is_quantized(const Graph& graph, const Node& node) {
+// Between a dequantize and a quantize, perhaps with an activation before the latter: one affine map
+// per channel has an 8-bit form.
+bool is_quantized(const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
+  const std::vector<NodeId> followers = fused_followers(graph, id);
+  const ValueId result = graph.node(followers.empty() ? id : followers.back()).outputs[0];
   const std::size_t rank = graph.value(node.inputs[0]).type.shape.size();
   const Node* producer = graph.producer(node.inputs[0]);
-  const std::vector<NodeId> users = graph.users(node.outputs[0]);
+  const std::vector<NodeId> users = graph.users(result);
   return (rank == 2 || rank == 4) && producer != nullptr && producer->op == Op::Dequantize &&
-         users.size() == 1 && !graph.is_output(node.outputs[0]) &&
+         users.size() == 1 && !graph.is_output(result) &&
          graph.node(users.front()).op == Op::Quantize;
 }
 
@@ -134,7 +139,7 @@ Status fold_batch_norm(Graph& graph) {
     if (const NodeId producer = foldable_producer(graph, graph.node(id)); producer != kNone) {
       ENN_TRY(fold_into(graph, producer, affine));
       graph.replace_uses(graph.node(id).outputs[0], graph.node(id).inputs[0]);
-    } else if (is_quantized(graph, graph.node(id))) {
+    } else if (is_quantized(graph, id)) {
       make_channel_affine(graph, id, affine);
     } else {
       decompose(graph, id, affine);

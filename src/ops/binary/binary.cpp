@@ -2,10 +2,10 @@
 
 #include <array>
 #include <cmath>
-#include <limits>
 
 #include "kernels/binary/functions.hpp"
 #include "ops/common.hpp"
+#include "ops/constants.hpp"
 #include "ops/program_builder.hpp"
 
 namespace enn {
@@ -141,7 +141,6 @@ Traits traits_binary(const Graph&, const Node& node) {
 }
 
 Status lower_binary(const Graph&, const Node& node, ProgramBuilder& builder) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const auto binary = binary_of(node.op);
   if (!binary) return error(Code::Internal, "node '", node.name, "' was not decomposed");
   program::BinaryT op;
@@ -149,8 +148,9 @@ Status lower_binary(const Graph&, const Node& node, ProgramBuilder& builder) {
   op.a = builder.read(node.inputs[0]);
   op.b = builder.read(node.inputs[1]);
   op.output = builder.write(node.outputs[0]);
-  op.activation_min = static_cast<float>(node.attrs.number("activation_min", -kInfinity));
-  op.activation_max = static_cast<float>(node.attrs.number("activation_max", kInfinity));
+  const FloatRange range = float_range(node.attrs);
+  op.activation_min = range.minimum;
+  op.activation_max = range.maximum;
   op.alpha = static_cast<float>(node.attrs.number("alpha", 1.0));
   builder.emit(node, std::move(op));
   return {};

@@ -58,6 +58,9 @@ Status lower_channel_affine(const Graph& graph, const Node& node, ProgramBuilder
     op.weight = builder.constant(program::DType_Float32, {channels, 1, 1, 1},
                                  std::as_bytes(std::span(scale)));
     op.bias = builder.constant_f32(shift);
+    const FloatRange range = float_range(node.attrs);
+    op.activation_min = range.minimum;
+    op.activation_max = range.maximum;
     builder.emit(node, std::move(op));
     return {};
   }

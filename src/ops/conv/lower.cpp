@@ -1,14 +1,11 @@
 // Convolution, and linear as a 1x1 convolution over [1, 1, rows, in].
 #include <cmath>
-#include <limits>
 
 #include "ops/constants.hpp"
 #include "ops/program_builder.hpp"
 
 namespace enn {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // What a convolution needs beyond its tensors' types, in the program's terms.
 struct Window {
@@ -106,8 +103,9 @@ Status lower_float(const Graph& graph, const Node& node, ProgramBuilder& builder
   op.weight = builder.constant(program::DType_Float32, window.weight_shape, bytes_of(weight));
   op.bias = builder.constant_f32(bias);
   op.output = builder.write_as(node.outputs[0], output_shape);
-  op.activation_min = static_cast<float>(node.attrs.number("activation_min", -kInfinity));
-  op.activation_max = static_cast<float>(node.attrs.number("activation_max", kInfinity));
+  const FloatRange range = float_range(node.attrs);
+  op.activation_min = range.minimum;
+  op.activation_max = range.maximum;
   builder.emit(node, std::move(op));
   return {};
 }

@@ -1,4 +1,5 @@
 // Softmax and LogSoftmax. Attributes: dim (counted from the front), safe (rows of -inf give 0).
+#include <algorithm>
 #include <array>
 
 #include "ops/common.hpp"
@@ -20,6 +21,16 @@ Result<NodeId> import_along_dim(Graph& graph, const Call& call, Op op, bool safe
     attrs.set("dtype", std::string(to_string(call.results.front().dtype)));
   }
   return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
+}
+
+// Whether the result goes into a product as the weights of an attention. The weights of n keys are
+// about 1 / n: steps of 1/256 would not tell them apart.
+bool weighs_values(const Graph& graph, ValueId value) {
+  return std::ranges::any_of(graph.users(value), [&](NodeId user) {
+    const Node& node = graph.node(user);
+    return node.op == Op::MatMul || (traits(graph, node).quantized == QuantizedForm::Moves &&
+                                     weighs_values(graph, node.outputs.front()));
+  });
 }
 
 }  // namespace
@@ -51,7 +62,9 @@ void annotate_softmax(const Graph& graph, NodeId node, const QuantizationConfig&
   if (!is_float_value(graph, input)) return;
   Annotation annotation;
   if (!is_masked_score(graph, input)) annotation.inputs.emplace_back(input, config.activation);
-  annotation.output = unit_interval_spec(config);
+  annotation.output = weighs_values(graph, graph.node(node).outputs.front())
+                          ? Spec(config.activation)
+                          : Spec(unit_interval_spec(config));
   annotations.set(node, std::move(annotation));
 }
 
