@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/parallel.hpp"
-#include "base/result.hpp"
-#include "base/tensor_type.hpp"
+#include "enn/parallel.hpp"
+#include "enn/result.hpp"
+#include "enn/tensor_type.hpp"
 
 namespace enn {
 

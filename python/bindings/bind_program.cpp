@@ -8,7 +8,7 @@
 #include <memory>
 #include <span>
 
-#include "base/parallel.hpp"
+#include "enn/parallel.hpp"
 #include "bindings.hpp"
 #include "enn/program.hpp"
 

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/result.hpp"
-#include "base/tensor_type.hpp"
+#include "enn/result.hpp"
+#include "enn/tensor_type.hpp"
 
 namespace enn::python {
 

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <span>
 
-#include "base/result.hpp"
+#include "enn/result.hpp"
 #include "ir/graph.hpp"
 
 namespace enn {

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "archive/zip.hpp"
-#include "base/result.hpp"
+#include "enn/result.hpp"
 
 namespace enn::json {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.hpp"
+#include "enn/result.hpp"
 
 namespace enn {
 

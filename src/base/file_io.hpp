@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/result.hpp"
+#include "enn/result.hpp"
 
 namespace enn {
 

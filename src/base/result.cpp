@@ -1,4 +1,4 @@
-#include "base/result.hpp"
+#include "enn/result.hpp"
 
 namespace enn {
 

@@ -1,9 +1,9 @@
-#include "base/tensor_type.hpp"
+#include "enn/tensor_type.hpp"
 
 #include <array>
 #include <utility>
 
-#include "base/result.hpp"
+#include "enn/result.hpp"
 
 namespace enn {
 namespace {

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "base/parallel.hpp"
+#include "enn/parallel.hpp"
 
 namespace enn {
 namespace {

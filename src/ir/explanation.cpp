@@ -4,7 +4,7 @@
 #include <array>
 #include <string_view>
 
-#include "base/result.hpp"
+#include "enn/result.hpp"
 
 namespace enn {
 namespace {

@@ -20,8 +20,8 @@
 #include <variant>
 #include <vector>
 
-#include "base/result.hpp"
-#include "base/tensor_type.hpp"
+#include "enn/result.hpp"
+#include "enn/tensor_type.hpp"
 
 namespace enn {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "base/parallel.hpp"
+#include "enn/parallel.hpp"
 
 namespace enn {
 

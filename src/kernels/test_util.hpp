@@ -14,7 +14,7 @@
 #include <string>
 
 #include "base/cpu_features.hpp"
-#include "base/parallel.hpp"
+#include "enn/parallel.hpp"
 
 namespace enn::testing {
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/cpu_features.hpp"
-#include "base/parallel.hpp"
-#include "base/result.hpp"
+#include "enn/parallel.hpp"
+#include "enn/result.hpp"
 #include "program_generated.h"
 
 namespace enn {

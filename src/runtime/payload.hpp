@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <span>
 
-#include "base/result.hpp"
+#include "enn/result.hpp"
 
 namespace enn {
 

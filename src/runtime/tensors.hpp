@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "base/result.hpp"
-#include "base/tensor_type.hpp"
+#include "enn/result.hpp"
+#include "enn/tensor_type.hpp"
 #include "program_generated.h"
 #include "runtime/operator.hpp"
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <span>
 
-#include "base/parallel.hpp"
+#include "enn/parallel.hpp"
 #include "runtime/testing.hpp"
 #include "untrusted_run.hpp"
 

@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <span>
 
-#include "base/parallel.hpp"
-#include "base/result.hpp"
+#include "enn/parallel.hpp"
+#include "enn/result.hpp"
 
 namespace enn::testing {
 

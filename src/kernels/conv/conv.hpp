@@ -21,7 +21,7 @@
 #include <span>
 
 #include "base/cpu_features.hpp"
-#include "base/parallel.hpp"
+#include "enn/parallel.hpp"
 
 namespace enn {
 

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "base/cpu_features.hpp"
-#include "base/parallel.hpp"
+#include "enn/parallel.hpp"
 
 namespace enn {
 
