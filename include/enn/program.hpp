@@ -2,6 +2,7 @@
 // the tests use.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -34,6 +35,18 @@ struct StepInfo {
   std::string kernel;  // of the chosen kernel
 };
 
+// What a run tells while it runs. Called on the thread that called execute(), between steps.
+class ExecutionListener {
+ public:
+  virtual ~ExecutionListener() = default;
+  // The float32 elements of the value that the graph's tap number `tap` (Graph::add_tap) stands
+  // for, in the order of memory, which is not always that of the shape. Valid during the call.
+  virtual void on_tap(std::uint32_t /*tap*/, std::span<const float> /*values*/,
+                      Parallel& /*parallel*/) noexcept {}
+  // Step number `step` of steps() took this long.
+  virtual void on_step(std::size_t /*step*/, std::chrono::nanoseconds /*elapsed*/) noexcept {}
+};
+
 // A loaded program. execute() on one Program must not run at the same time on two threads.
 class Program {
  public:
@@ -59,8 +72,8 @@ class Program {
   // InvalidArgument when an index that the model computes or is given lies outside the tensor that
   // it points into. The outputs are incomplete then.
   [[nodiscard]] virtual Status execute(std::span<const std::byte* const> inputs,
-                                       std::span<std::byte* const> outputs,
-                                       Parallel& parallel) noexcept = 0;
+                                       std::span<std::byte* const> outputs, Parallel& parallel,
+                                       ExecutionListener* listener = nullptr) noexcept = 0;
 };
 
 }  // namespace enn

@@ -8,11 +8,13 @@
 #include <string_view>
 #include <vector>
 
+#include "enn/execution.hpp"
 #include "ir/graph.hpp"
 
 namespace enn {
 
 struct CompileOptions {
+  Execution execution = Execution::Integer;
   std::vector<std::string> disabled_passes;  // by name; an unknown name is an error
   // Called after each pass with its name and the graph; for dumps and tests.
   std::function<void(std::string_view pass, const Graph& graph)> after_pass;

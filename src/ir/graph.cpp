@@ -138,7 +138,13 @@ std::vector<NodeId> Graph::users(ValueId id) const {
 }
 
 bool Graph::is_output(ValueId id) const {
-  return std::find(outputs_.begin(), outputs_.end(), id) != outputs_.end();
+  return std::find(outputs_.begin(), outputs_.end(), id) != outputs_.end() ||
+         std::find(taps_.begin(), taps_.end(), id) != taps_.end();
+}
+
+std::uint32_t Graph::add_tap(ValueId value) {
+  taps_.push_back(value);
+  return static_cast<std::uint32_t>(taps_.size() - 1);
 }
 
 const Node* Graph::producer(ValueId id) const {
@@ -151,11 +157,13 @@ void Graph::replace_uses(ValueId from, ValueId to) {
     if (!node.dead) std::replace(node.inputs.begin(), node.inputs.end(), from, to);
   }
   std::replace(outputs_.begin(), outputs_.end(), from, to);
+  std::replace(taps_.begin(), taps_.end(), from, to);
 }
 
 void Graph::erase_unused() {
   std::vector<bool> used(values_.size(), false);
   for (const ValueId id : outputs_) used[id] = true;
+  for (const ValueId id : taps_) used[id] = true;
   for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
     Node& node = nodes_[*it];
     if (node.dead) continue;

@@ -132,6 +132,9 @@ class Graph {
   NodeId insert_node(NodeId before, Op op, std::string name, std::vector<ValueId> inputs,
                      std::vector<TensorType> results, Attributes attrs = {});
   void set_outputs(std::vector<ValueId> outputs) { outputs_ = std::move(outputs); }
+  // Marks a float32 value that whoever runs the program is shown in each run. It is kept as an
+  // output is. Returns its number, counted from 0; one value may be tapped more than once.
+  std::uint32_t add_tap(ValueId value);
 
   [[nodiscard]] Value& value(ValueId id) { return values_[id]; }
   [[nodiscard]] const Value& value(ValueId id) const { return values_[id]; }
@@ -141,15 +144,17 @@ class Graph {
   [[nodiscard]] std::size_t node_count() const { return nodes_.size(); }
   [[nodiscard]] const std::vector<ValueId>& inputs() const { return inputs_; }
   [[nodiscard]] const std::vector<ValueId>& outputs() const { return outputs_; }
+  [[nodiscard]] const std::vector<ValueId>& taps() const { return taps_; }
   // Live nodes in the order of execution. Recomputed by each call.
   [[nodiscard]] std::vector<NodeId> order() const;
 
   // Live nodes that read `id`; a node that reads it twice is listed once.
   [[nodiscard]] std::vector<NodeId> users(ValueId id) const;
+  // Whether it is an output or tapped: its value as it stands is needed outside.
   [[nodiscard]] bool is_output(ValueId id) const;
   // The node that computes `id`, or nullptr for inputs and constants.
   [[nodiscard]] const Node* producer(ValueId id) const;
-  // Makes every live node and the graph outputs read `to` instead of `from`.
+  // Makes every live node, the graph outputs and the taps read `to` instead of `from`.
   void replace_uses(ValueId from, ValueId to);
   void erase_node(NodeId id) { nodes_[id].dead = true; }
   // Erases nodes none of whose results is used.
@@ -164,6 +169,7 @@ class Graph {
   std::vector<NodeId> order_;
   std::vector<ValueId> inputs_;
   std::vector<ValueId> outputs_;
+  std::vector<ValueId> taps_;
 };
 
 // Checks every rule of the IR: ids in range, each value defined before it is used, constants of the

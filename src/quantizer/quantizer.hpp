@@ -1,5 +1,5 @@
-// EnnQuantizer: which values of a graph are quantized, and how. It decides where and of which kind;
-// it knows no numbers (scales come from observers).
+// Quantization specs and annotations: the vocabulary in which rules are written and EnnQuantizer
+// answers.
 #pragma once
 
 #include <optional>
@@ -9,18 +9,10 @@
 #include <variant>
 #include <vector>
 
+#include "enn/quantizer.hpp"
 #include "ir/graph.hpp"
 
 namespace enn {
-
-// Names and numbers as in executorch.backends.samsung.quantizer.
-enum class Precision : std::uint8_t { A8W8 = 3 };
-[[nodiscard]] Result<Precision> precision_from_string(std::string_view name);
-
-// Where quantization is placed: where it serves accuracy best, or exactly as upstream's annotator
-// places it.
-enum class Compatibility : std::uint8_t { Default, Upstream };
-[[nodiscard]] Result<Compatibility> compatibility_from_string(std::string_view name);
 
 enum class QScheme : std::uint8_t { PerTensorAffine, PerTensorSymmetric, PerChannelSymmetric };
 
@@ -92,22 +84,6 @@ class Annotations {
  private:
   std::vector<std::optional<Annotation>> nodes_;
   std::vector<std::optional<Spec>> inputs_;  // indexed by ValueId
-};
-
-class EnnQuantizer {
- public:
-  explicit EnnQuantizer(Compatibility compatibility = Compatibility::Default)
-      : compatibility_(compatibility) {}
-  void set_quant_params(Precision precision, bool is_per_channel, bool is_qat);
-  // Precondition: verify(graph) is Ok. As upstream places, `graph` must have been imported with
-  // import_uninterpreted.
-  [[nodiscard]] Annotations annotate(const Graph& graph) const;
-
- private:
-  Compatibility compatibility_;
-  Precision precision_ = Precision::A8W8;
-  bool is_per_channel_ = true;
-  bool is_qat_ = false;
 };
 
 }  // namespace enn

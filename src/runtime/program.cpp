@@ -108,8 +108,8 @@ class LoadedProgram final : public Program {
   [[nodiscard]] bool owns_payload() const noexcept override { return own_body_.data() != nullptr; }
 
   [[nodiscard]] Status execute(std::span<const std::byte* const> inputs,
-                               std::span<std::byte* const> outputs,
-                               Parallel& parallel) noexcept override {
+                               std::span<std::byte* const> outputs, Parallel& parallel,
+                               ExecutionListener* /*listener*/) noexcept override {
     LimitedParallel limited(parallel, max_threads_);
     Frame frame;
     frame.arena = arena_.data();

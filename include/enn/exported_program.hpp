@@ -1,0 +1,62 @@
+// Programs of torch.export: what torch.export.save writes and torch.export.load reads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "enn/result.hpp"
+#include "enn/tensor_type.hpp"
+
+namespace enn {
+
+class Graph;
+
+struct NamedType {
+  std::string name;
+  TensorType type;
+};
+
+struct ExportOptions {
+  // The size that every symbolic dimension (torch.export's dynamic_shapes) gets: the engine runs
+  // static shapes. 0: the smallest size that the program's range constraints allow, at least 1.
+  std::int64_t dynamic_size = 0;
+};
+
+// One exported model: its ATen calls, parameters, buffers and constants. Immutable; copies share.
+class ExportedProgram {
+ public:
+  // Reads a ".pt2" archive (torch 2.9 and later, schema 8), memory-mapped and without pickle. The
+  // error names the file and what is wrong in it. Trusts no byte of the file.
+  [[nodiscard]] static Result<ExportedProgram> load(const std::filesystem::path& path,
+                                                    const ExportOptions& options = {});
+  // The same from memory, which is copied where it is kept.
+  [[nodiscard]] static Result<ExportedProgram> parse(std::span<const std::byte> archive,
+                                                     const ExportOptions& options = {});
+
+  // Writes an archive that torch.export.load accepts. The file is replaced as a whole or not at
+  // all.
+  [[nodiscard]] Status save(const std::filesystem::path& path) const;
+  [[nodiscard]] Result<std::vector<std::byte>> serialize() const;
+
+  // Tensors that the caller gives and gets, flat, in the order of the program's pytrees.
+  [[nodiscard]] const std::vector<NamedType>& inputs() const;
+  [[nodiscard]] const std::vector<NamedType>& outputs() const;
+
+  // The core's form of the program; constants are values of the graph.
+  [[nodiscard]] const Graph& graph() const;
+
+  // Of src/archive.
+  struct State;
+  explicit ExportedProgram(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+  [[nodiscard]] const State& state() const { return *state_; }
+
+ private:
+  std::shared_ptr<const State> state_;
+};
+
+}  // namespace enn

@@ -1,0 +1,99 @@
+// The steps of PT2E quantization: prepare, calibrate, convert.
+//
+//   ENN_ASSIGN(const ExportedProgram program, ExportedProgram::load("m.pt2"));
+//   EnnQuantizer quantizer;
+//   quantizer.set_quant_params(Precision::A8W8, /*is_per_channel=*/true, /*is_qat=*/false);
+//   ENN_ASSIGN(PreparedModel prepared, prepare_pt2e(program, quantizer));
+//   for (const auto& sample : samples) { ENN_ASSIGN(auto outputs, prepared(sample)); … }
+//   ENN_ASSIGN(QuantizedModel quantized, convert_pt2e(prepared));
+//   ENN_TRY(quantized.exported_program().save("m_a8w8.pt2"));
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "enn/exported_program.hpp"
+#include "enn/model.hpp"
+#include "enn/quantizer.hpp"
+#include "enn/result.hpp"
+#include "enn/tensor.hpp"
+
+namespace enn {
+
+// A float model with observers on the values that the quantizer chose.
+class PreparedModel {
+ public:
+  PreparedModel(PreparedModel&&) noexcept;
+  PreparedModel& operator=(PreparedModel&&) noexcept;
+  ~PreparedModel();
+
+  // Calibrates: runs the float model on one sample and shows each observer its value. What the
+  // observers keep does not grow with the number of samples. Arguments and errors as those of
+  // Model::operator().
+  [[nodiscard]] Result<std::vector<Tensor>> operator()(std::span<const TensorView> inputs);
+
+  [[nodiscard]] std::uint64_t samples() const;
+
+  // What the observers saw, as JSON. Merging statistics of the same model and quantizer adds what
+  // others saw, in another run or on another machine; anything else is refused, and then nothing
+  // has changed.
+  [[nodiscard]] std::string statistics() const;
+  [[nodiscard]] Status merge_statistics(std::string_view json);
+
+  // Ranges from outside take the place of what was observed: encodings as QuantizedModel gives
+  // them, or AIMET's. Names that the model does not have are an error that lists them.
+  [[nodiscard]] Status set_encodings(std::string_view json);
+
+ private:
+  friend Result<PreparedModel> prepare_pt2e(const ExportedProgram& program,
+                                            const EnnQuantizer& quantizer,
+                                            const ModelOptions& options);
+  friend Result<class QuantizedModel> convert_pt2e(const PreparedModel& prepared);
+  struct State;
+  explicit PreparedModel(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// `options.execution` has no effect: calibration runs in float.
+[[nodiscard]] Result<PreparedModel> prepare_pt2e(const ExportedProgram& program,
+                                                 const EnnQuantizer& quantizer,
+                                                 const ModelOptions& options = {});
+
+// A quantized model: an ordinary program of torch.export with quantize and dequantize operators.
+class QuantizedModel {
+ public:
+  QuantizedModel(QuantizedModel&&) noexcept;
+  QuantizedModel& operator=(QuantizedModel&&) noexcept;
+  ~QuantizedModel();
+
+  // Evaluates. Each kind of execution is compiled when it is first asked for.
+  [[nodiscard]] Result<std::vector<Tensor>> operator()(std::span<const TensorView> inputs,
+                                                       Execution execution = Execution::Qdq);
+
+  [[nodiscard]] const ExportedProgram& exported_program() const;
+
+  // Scale, zero point and range of each quantized value, as JSON. Equal encodings are equal text.
+  [[nodiscard]] std::string encodings() const;
+  // The same in AIMET's format (version 1.0.0).
+  [[nodiscard]] std::string aimet_encodings() const;
+  // SHA-256 (hexadecimal) of encodings().
+  [[nodiscard]] std::string encodings_hash() const;
+
+ private:
+  friend Result<QuantizedModel> convert_pt2e(const PreparedModel& prepared);
+  struct State;
+  explicit QuantizedModel(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Replaces the observers by quantize and dequantize operators and folds the weights to int8, as
+// torchao's convert_pt2e does. An observer that saw no sample and has no encoding is an error that
+// names its value.
+[[nodiscard]] Result<QuantizedModel> convert_pt2e(const PreparedModel& prepared);
+
+}  // namespace enn

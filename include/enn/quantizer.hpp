@@ -1,0 +1,72 @@
+// EnnQuantizer: which values of a model are quantized, and how. It decides where and of which kind;
+// it knows no numbers (scales come from observers).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "enn/result.hpp"
+
+namespace enn {
+
+class Annotations;
+class Graph;
+
+// Names and numbers as in executorch.backends.samsung.quantizer.
+enum class Precision : std::uint8_t { A8W8 = 3 };
+[[nodiscard]] Result<Precision> precision_from_string(std::string_view name);
+
+// Where quantization is placed: where it serves accuracy best, or exactly as upstream's annotator
+// places it.
+enum class Compatibility : std::uint8_t { Default, Upstream };
+[[nodiscard]] Result<Compatibility> compatibility_from_string(std::string_view name);
+
+class EnnQuantizer {
+ public:
+  explicit EnnQuantizer(Compatibility compatibility = Compatibility::Default)
+      : compatibility_(compatibility) {}
+
+  void set_quant_params(Precision precision, bool is_per_channel = true, bool is_qat = false);
+
+  // How the ranges of activations are found, by name (observer_names()): for all of them, for the
+  // results of one kind of operator (an IR name such as "conv" or an overload such as
+  // "aten.conv2d.default"), or for the nodes whose name matches a pattern ('*' and '?'). The most
+  // specific wins: name, then operator, then all. Unknown names are errors that list the known.
+  [[nodiscard]] Status set_observer(std::string_view observer);
+  [[nodiscard]] Status set_observer_for_operator(std::string_view op, std::string_view observer);
+  [[nodiscard]] Status set_observer_for_node(std::string_view pattern, std::string_view observer);
+  // Leaves the nodes in float whose name matches the pattern, or that are of the operator.
+  void exclude_node(std::string_view pattern);
+  [[nodiscard]] Status exclude_operator(std::string_view op);
+
+  // The whole configuration as JSON; equal configurations are equal text.
+  [[nodiscard]] std::string to_json() const;
+  [[nodiscard]] static Result<EnnQuantizer> from_json(std::string_view json);
+
+  // Precondition: verify(graph) is Ok. As upstream places, `graph` must have been imported with
+  // import_uninterpreted.
+  [[nodiscard]] Annotations annotate(const Graph& graph) const;
+
+ private:
+  struct Override {
+    std::string subject;  // an operator or a pattern of names
+    std::string observer;
+  };
+
+  Compatibility compatibility_;
+  Precision precision_ = Precision::A8W8;
+  bool is_per_channel_ = true;
+  bool is_qat_ = false;
+  std::string observer_;  // empty: the default
+  std::vector<Override> operators_;
+  std::vector<Override> nodes_;
+  std::vector<std::string> excluded_operators_;
+  std::vector<std::string> excluded_nodes_;
+};
+
+// "minmax", "moving_average", "histogram", "percentile", "mse", "kl".
+[[nodiscard]] std::vector<std::string_view> observer_names();
+
+}  // namespace enn
