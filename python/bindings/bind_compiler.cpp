@@ -18,7 +18,8 @@ using PassTimings = std::vector<std::pair<std::string, double>>;
 std::pair<nb::bytes, PassTimings> compile_graph(const Graph& graph,
                                                 std::vector<std::string> disabled_passes,
                                                 const PassCallback& after_pass) {
-  CompileOptions options{std::move(disabled_passes), {}};
+  CompileOptions options;
+  options.disabled_passes = std::move(disabled_passes);
   if (after_pass) {
     options.after_pass = [&after_pass](std::string_view pass, const Graph& state) {
       const nb::gil_scoped_acquire gil;
