@@ -2,14 +2,17 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "enn/exported_program.hpp"
 #include "enn/result.hpp"
+#include "enn/tensor_type.hpp"
 
 namespace enn {
 
@@ -19,15 +22,21 @@ struct CompileSpec {
   std::vector<std::byte> value;
 };
 
+// Upstream's modes; a program of this engine runs the same in each.
+enum class PerformanceMode : std::uint8_t { Default = 0, HighPerformance = 1 };
+
 // The compile specification of upstream's gen_samsung_backend_compile_spec: a chipset ("E9955",
 // "E9965", in any case). An unknown one is an error that lists the known.
-[[nodiscard]] Result<CompileSpec> gen_samsung_backend_compile_spec(std::string_view chipset);
+[[nodiscard]] Result<CompileSpec> gen_samsung_backend_compile_spec(
+    std::string_view chipset, PerformanceMode perf_mode = PerformanceMode::Default);
 
 // Which nodes go to the delegate "EnnBackend".
 class EnnPartitioner {
  public:
+  // What a specification says is checked when a program is lowered.
   explicit EnnPartitioner(std::vector<CompileSpec> compile_specs = {})
       : compile_specs_(std::move(compile_specs)) {}
+  // The specifications that go into the file.
   [[nodiscard]] const std::vector<CompileSpec>& compile_specs() const { return compile_specs_; }
 
  private:
@@ -37,7 +46,9 @@ class EnnPartitioner {
 // A ".pte" file's content.
 class ExecutorchProgram {
  public:
+  // `bytes` are those of a whole file.
   explicit ExecutorchProgram(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
+  // The file's content, which ExecuTorch's runtime also loads from memory.
   [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
   // The file is replaced as a whole or not at all.
   [[nodiscard]] Status save(const std::filesystem::path& path) const;
@@ -52,14 +63,18 @@ class EdgeProgram {
   // The bytes that the delegate loads: those that the Python door's preprocess gives for the same
   // model.
   [[nodiscard]] std::span<const std::byte> payload() const { return payload_; }
+  // The file's content: a method "forward" whose inputs and outputs are the exported program's,
+  // flat and in memory that the file plans. Unsupported when a tensor is too large for the format.
   [[nodiscard]] Result<ExecutorchProgram> to_executorch() const;
 
  private:
-  friend Result<EdgeProgram> to_edge_transform_and_lower(const ExportedProgram& program,
-                                                         const EnnPartitioner& partitioner);
+  friend Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partitioner);
   EdgeProgram() = default;
-  std::vector<NamedType> inputs_;
-  std::vector<NamedType> outputs_;
+
+  std::vector<TensorType> inputs_;
+  std::vector<TensorType> results_;       // of the delegate's call
+  std::vector<std::uint32_t> arguments_;  // of the delegate's call: indices of inputs_
+  std::vector<std::uint32_t> outputs_;    // indices of inputs_ and results_, one after the other
   std::vector<CompileSpec> compile_specs_;
   std::vector<std::byte> payload_;
 };

@@ -48,11 +48,6 @@ void bind_compiler(nb::module_& module) {
         return names;
       },
       "Names of the compiler's passes, in order.");
-  module.def(
-      "check_chipset", [](const std::string& chipset) { check(check_chipset(chipset)); },
-      nb::arg("chipset"),
-      "Raises InvalidArgumentError unless a compile specification may name `chipset` (upper "
-      "case).");
   module.def("compile", &compile_graph, nb::arg("graph"),
              nb::arg("disabled_passes") = std::vector<std::string>(),
              nb::arg("after_pass").none() = nb::none(),

@@ -41,6 +41,7 @@ void bind_graph(nb::module_& module);
 void bind_quantizer(nb::module_& module);
 void bind_partitioner(nb::module_& module);
 void bind_compiler(nb::module_& module);
+void bind_lowering(nb::module_& module);
 void bind_program(nb::module_& module);
 
 }  // namespace enn::python

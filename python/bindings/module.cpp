@@ -9,5 +9,6 @@ NB_MODULE(_core, module) {
   enn::python::bind_quantizer(module);
   enn::python::bind_partitioner(module);
   enn::python::bind_compiler(module);
+  enn::python::bind_lowering(module);
   enn::python::bind_program(module);
 }

@@ -7,8 +7,7 @@ from executorch.exir.backend.backend_details import BackendDetails, CompileSpec,
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from openenn import _core, fx
-from openenn.compile_options import chipset_of
+from openenn import _core, compile_options, fx
 
 
 @final
@@ -18,7 +17,7 @@ class EnnBackend(BackendDetails):
     @staticmethod
     def preprocess(edge_program: ExportedProgram, compile_specs: list[CompileSpec]) -> PreprocessResult:
         """The compiled program of a partition."""
-        chipset_of(compile_specs)
+        compile_options.check(compile_specs)
         imported = fx.import_program(edge_program)
         _check_dim_order(edge_program)
         payload, _ = _core.compile(imported.graph)

@@ -14,9 +14,8 @@ from torch._decomp import core_aten_decompositions
 from torch.export import ExportedProgram, default_decompositions
 from torch.fx import Node
 
-from openenn import _core, fx
+from openenn import _core, compile_options, fx
 from openenn.backend import EnnBackend
-from openenn.compile_options import chipset_of
 from openenn.report import Report
 
 _logger = logging.getLogger("openenn")
@@ -28,7 +27,7 @@ class EnnPartitioner(Partitioner):
     def __init__(self, compile_specs: Sequence[CompileSpec] | None = None) -> None:
         super().__init__()
         self.compile_specs = list(compile_specs or [])
-        chipset_of(self.compile_specs)  # a wrong chipset is refused here, where the user wrote it
+        compile_options.check(self.compile_specs)  # a wrong chipset is refused here, where the user wrote it
         self.delegation_spec = DelegationSpec(EnnBackend.__name__, self.compile_specs)
         self.reasons: dict[str, str] = {}
         self._report: Report | None = None

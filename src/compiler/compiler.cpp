@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <chrono>
 #include <cstring>
+#include <map>
 
 #include "base/checksum.hpp"
 #include "compiler/passes/passes.hpp"
@@ -36,8 +36,6 @@ constexpr std::array kPasses{
     Pass{"fold_transposes", &fold_transposes, false},
     Pass{"assign_layouts", &assign_layouts, true},
 };
-
-constexpr std::array<std::string_view, 2> kChipsets{"E9955", "E9965"};
 
 Status check_disabled(const std::vector<std::string>& disabled) {
   for (const std::string& name : disabled) {
@@ -72,6 +70,19 @@ Status check_taken(const Graph& graph) {
   return {};
 }
 
+// Steps are known by what they do and their place in the program. The names of the model's nodes
+// are not: one model has several, depending on who exported it and how far it was decomposed.
+void name_steps(Graph& graph) {
+  for (std::size_t i = 0; i < graph.inputs().size(); ++i)
+    graph.value(graph.inputs()[i]).name = str("input_", i);
+  std::map<Op, int> counts;
+  for (const NodeId id : graph.order()) {
+    Node& node = graph.node(id);
+    node.name = str(to_string(node.op), '_', counts[node.op]++);
+    for (const ValueId output : node.outputs) graph.value(output).name = node.name;
+  }
+}
+
 void store(std::vector<std::byte>& bytes, std::size_t at, const auto& value) {
   std::memcpy(bytes.data() + at, &value, sizeof(value));
 }
@@ -97,15 +108,6 @@ std::vector<std::string_view> pass_names() {
   return names;
 }
 
-Status check_chipset(std::string_view chipset) {
-  std::string upper(chipset);
-  std::transform(upper.begin(), upper.end(), upper.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  if (std::find(kChipsets.begin(), kChipsets.end(), upper) != kChipsets.end()) return {};
-  return error(Code::InvalidArgument, "chipset '", chipset, "' is not known; the chipsets are ",
-               list_str(kChipsets));
-}
-
 Result<CompiledProgram> compile(Graph graph, const CompileOptions& options) {
   ENN_TRY(check_disabled(options.disabled_passes));
   ENN_TRY(verify(graph));
@@ -125,6 +127,7 @@ Result<CompiledProgram> compile(Graph graph, const CompileOptions& options) {
     if (options.after_pass) options.after_pass(pass.name, graph);
   }
   graph.erase_unused();
+  name_steps(graph);
   ProgramBuilder builder(graph);
   for (const NodeId id : graph.order()) ENN_TRY(lower(graph, graph.node(id), builder));
   ENN_ASSIGN(const std::vector<std::byte> body, builder.finish());

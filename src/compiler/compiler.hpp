@@ -32,10 +32,6 @@ struct CompiledProgram {
 
 [[nodiscard]] std::vector<std::string_view> pass_names();
 
-// Names of the chipsets a compile specification may name, in upper case. A program runs on any of
-// them: the name is checked and otherwise has no effect.
-[[nodiscard]] Status check_chipset(std::string_view chipset);
-
 [[nodiscard]] Result<CompiledProgram> compile(Graph graph, const CompileOptions& options = {});
 
 }  // namespace enn

@@ -1,0 +1,70 @@
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "archive/exported_program.hpp"
+#include "bindings.hpp"
+#include "lowering/lowering.hpp"
+
+namespace enn::python {
+namespace {
+
+using PyCompileSpec = std::pair<std::string, nb::bytes>;
+
+std::span<const std::byte> span_of(const nb::bytes& bytes) {
+  return {static_cast<const std::byte*>(bytes.data()), bytes.size()};
+}
+
+nb::bytes bytes_of(std::span<const std::byte> bytes) {
+  return nb::bytes(bytes.data(), bytes.size());
+}
+
+std::vector<CompileSpec> compile_specs(const std::vector<PyCompileSpec>& specs) {
+  std::vector<CompileSpec> out;
+  for (const auto& [key, value] : specs) {
+    const auto bytes = span_of(value);
+    out.push_back({key, {bytes.begin(), bytes.end()}});
+  }
+  return out;
+}
+
+std::pair<nb::bytes, nb::bytes> lower_pt2(const nb::bytes& archive,
+                                          const std::vector<PyCompileSpec>& specs) {
+  const EnnPartitioner partitioner(compile_specs(specs));
+  const auto lower = [&]() -> Result<std::pair<EdgeProgram, ExecutorchProgram>> {
+    const nb::gil_scoped_release no_gil;
+    ENN_ASSIGN(const Graph graph, read_exported_program(span_of(archive)));
+    ENN_ASSIGN(EdgeProgram edge, lower_graph(graph, partitioner));
+    ENN_ASSIGN(ExecutorchProgram program, edge.to_executorch());
+    return std::pair(std::move(edge), std::move(program));
+  };
+  const auto [edge, program] = take(lower());
+  return {bytes_of(program.bytes()), bytes_of(edge.payload())};
+}
+
+}  // namespace
+
+void bind_lowering(nb::module_& module) {
+  module.attr("COMPILE_OPTIONS_KEY") = nb::str(kCompileOptions.data(), kCompileOptions.size());
+  module.def(
+      "gen_samsung_backend_compile_spec",
+      [](const std::string& chipset, int perf_mode) {
+        const CompileSpec spec = take(
+            gen_samsung_backend_compile_spec(chipset, static_cast<PerformanceMode>(perf_mode)));
+        return PyCompileSpec(spec.key, bytes_of(spec.value));
+      },
+      nb::arg("chipset"), nb::arg("perf_mode"), "Key and value of a compile specification.");
+  module.def(
+      "check_compile_specs",
+      [](const std::vector<PyCompileSpec>& specs) {
+        check(check_compile_specs(compile_specs(specs)));
+      },
+      nb::arg("specs"),
+      "Raises InvalidArgumentError when one of [(key, value)] is not what "
+      "gen_samsung_backend_compile_spec gives.");
+  module.def("lower_pt2", &lower_pt2, nb::arg("archive"),
+             nb::arg("compile_specs") = std::vector<PyCompileSpec>(),
+             "The .pte of a .pt2 archive, and the bytes that the delegate loads from it.");
+}
+
+}  // namespace enn::python

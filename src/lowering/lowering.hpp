@@ -1,0 +1,23 @@
+// From a graph to the program that ExecuTorch runs.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "enn/executorch.hpp"
+#include "ir/graph.hpp"
+
+namespace enn {
+
+// to_edge_transform_and_lower for a graph. Precondition: verify(graph) is Ok.
+[[nodiscard]] Result<EdgeProgram> lower_graph(const Graph& graph,
+                                              const EnnPartitioner& partitioner);
+
+// The key of gen_samsung_backend_compile_spec's specifications.
+inline constexpr std::string_view kCompileOptions = "enn_compile_options";
+
+// InvalidArgument when one of the specifications has the key above and another content than
+// gen_samsung_backend_compile_spec gives. Other keys are none of ours.
+[[nodiscard]] Status check_compile_specs(std::span<const CompileSpec> specs);
+
+}  // namespace enn

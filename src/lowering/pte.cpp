@@ -1,0 +1,204 @@
+#include "lowering/pte.hpp"
+
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <optional>
+
+#include "pte_generated.h"
+
+namespace enn {
+namespace {
+
+// What ExecuTorch's own writer uses: tensors begin at multiples of 16 bytes of their buffer,
+// segments at multiples of 128 bytes of the file.
+constexpr std::uint64_t kTensorAlignment = 16;
+constexpr std::uint64_t kSegmentAlignment = 128;
+constexpr std::uint32_t kPlannedBuffer = 1;  // the only one in use
+constexpr std::size_t kMagicEnd = 8;         // root offset and identifier of the FlatBuffer
+constexpr std::uint32_t kExtendedHeaderBytes = 32;
+
+static_assert(std::endian::native == std::endian::little, "numbers are stored as they lie");
+
+std::uint64_t aligned(std::uint64_t size, std::uint64_t alignment) {
+  return (size + alignment - 1) / alignment * alignment;
+}
+
+std::optional<pte::ScalarType> scalar_type(DType dtype) {
+  switch (dtype) {
+    case DType::Float32:
+      return pte::ScalarType_Float;
+    case DType::Float16:
+      return pte::ScalarType_Half;
+    case DType::Float64:
+      return pte::ScalarType_Double;
+    case DType::UInt8:
+      return pte::ScalarType_Byte;
+    case DType::Int8:
+      return pte::ScalarType_Char;
+    case DType::Int16:
+      return pte::ScalarType_Short;
+    case DType::Int32:
+      return pte::ScalarType_Int;
+    case DType::Int64:
+      return pte::ScalarType_Long;
+    case DType::Bool:
+      return pte::ScalarType_Bool;
+  }
+  return std::nullopt;
+}
+
+// A tree of torch.utils._pytree in JSON, version 1.
+std::string tree(std::string_view type, std::string_view context, std::string_view children) {
+  return str("{\"type\": ", type, ", \"context\": ", context, ", \"children_spec\": [", children,
+             "]}");
+}
+
+std::string leaf() { return tree("null", "null", ""); }
+
+std::string tuple_of_leaves(std::size_t count) {
+  std::string children;
+  for (std::size_t i = 0; i < count; ++i) children += (i == 0 ? "" : ", ") + leaf();
+  return tree(R"("builtins.tuple")", R"("null")", children);
+}
+
+std::string versioned(std::string_view tree) { return str("[1, ", tree, "]"); }
+
+class MethodWriter {
+ public:
+  explicit MethodWriter(const DelegatedMethod& method) : method_(method) {}
+
+  Result<pte::ProgramT> write() {
+    auto plan = std::make_unique<pte::ExecutionPlanT>();
+    plan->name = "forward";
+    for (const TensorType& type : method_.inputs) ENN_TRY(add_value(type, *plan));
+    for (const TensorType& type : method_.results) ENN_TRY(add_value(type, *plan));
+    plan->inputs.resize(method_.inputs.size());
+    std::iota(plan->inputs.begin(), plan->inputs.end(), 0);
+    for (const std::uint32_t index : method_.outputs)
+      plan->outputs.push_back(static_cast<std::int32_t>(index));
+    plan->container_meta_type = container_meta();
+    plan->delegates.push_back(delegate());
+    plan->chains.push_back(chain());
+    plan->non_const_buffer_sizes = {0, static_cast<std::int64_t>(planned_)};
+
+    pte::ProgramT program;
+    program.execution_plan.push_back(std::move(plan));
+    // The first segment holds the constants outside of the delegate: there are none.
+    program.segments.push_back(std::make_unique<pte::DataSegmentT>());
+    program.segments.push_back(std::make_unique<pte::DataSegmentT>());
+    program.segments.back()->size = method_.payload.size();
+    program.constant_segment = std::make_unique<pte::SubsegmentOffsetsT>();
+    program.constant_segment->offsets = {0};
+    return program;
+  }
+
+ private:
+  // Every input and result is alive during the one call, so none shares memory.
+  Status add_value(const TensorType& type, pte::ExecutionPlanT& plan) {
+    const auto dtype = scalar_type(type.dtype);
+    if (!dtype) return error(Code::Internal, "no number for ", to_string(type.dtype));
+    pte::TensorT tensor;
+    tensor.scalar_type = *dtype;
+    for (const std::int64_t size : type.shape) {
+      if (size > std::numeric_limits<std::int32_t>::max()) {
+        return error(Code::Unsupported, "a .pte file has no room for the tensor ", to_string(type),
+                     ": sizes end at ", std::numeric_limits<std::int32_t>::max());
+      }
+      tensor.sizes.push_back(static_cast<std::int32_t>(size));
+    }
+    tensor.dim_order.resize(type.shape.size());
+    std::iota(tensor.dim_order.begin(), tensor.dim_order.end(), std::uint8_t{0});
+    tensor.allocation = std::make_unique<pte::AllocationDetailsT>();
+    tensor.allocation->memory_id = kPlannedBuffer;
+    tensor.allocation->memory_offset_low = static_cast<std::uint32_t>(planned_);
+    tensor.allocation->memory_offset_high = static_cast<std::uint32_t>(planned_ >> 32U);
+    planned_ += aligned(static_cast<std::uint64_t>(numel(type.shape)) * size_of(type.dtype),
+                        kTensorAlignment);
+    auto value = std::make_unique<pte::EValueT>();
+    value->value.Set(std::move(tensor));
+    plan.values.push_back(std::move(value));
+    return {};
+  }
+
+  [[nodiscard]] std::unique_ptr<pte::ContainerMetadataT> container_meta() const {
+    auto out = std::make_unique<pte::ContainerMetadataT>();
+    const std::string arguments = tuple_of_leaves(method_.inputs.size());
+    const std::string keywords = tree(R"("builtins.dict")", R"("[]")", "");
+    out->inputs = versioned(tree(R"("builtins.tuple")", R"("null")", arguments + ", " + keywords));
+    const std::size_t outputs = method_.outputs.size();
+    out->outputs = versioned(outputs == 1 ? leaf() : tuple_of_leaves(outputs));
+    return out;
+  }
+
+  [[nodiscard]] std::unique_ptr<pte::BackendDelegateT> delegate() const {
+    auto out = std::make_unique<pte::BackendDelegateT>();
+    out->id = kDelegateName;
+    out->processed = std::make_unique<pte::DelegateDataT>();
+    out->processed->location = pte::DataLocation_Segment;
+    out->processed->index = 1;
+    for (const CompileSpec& spec : method_.compile_specs) {
+      auto copy = std::make_unique<pte::CompileSpecT>();
+      copy->key = spec.key;
+      const auto* bytes = reinterpret_cast<const std::uint8_t*>(spec.value.data());
+      copy->value.assign(bytes, bytes + spec.value.size());
+      out->compile_specs.push_back(std::move(copy));
+    }
+    return out;
+  }
+
+  [[nodiscard]] std::unique_ptr<pte::ChainT> chain() const {
+    pte::DelegateCallT call;
+    for (const std::uint32_t index : method_.arguments)
+      call.args.push_back(static_cast<std::int32_t>(index));
+    for (std::size_t i = 0; i < method_.results.size(); ++i)
+      call.args.push_back(static_cast<std::int32_t>(method_.inputs.size() + i));
+    auto instruction = std::make_unique<pte::InstructionT>();
+    instruction->arguments.Set(std::move(call));
+    auto out = std::make_unique<pte::ChainT>();
+    out->instructions.push_back(std::move(instruction));
+    return out;
+  }
+
+  const DelegatedMethod& method_;
+  std::uint64_t planned_ = 0;  // bytes of the planned buffer
+};
+
+template <typename T>
+void append(std::vector<std::byte>& bytes, const T& value) {
+  const auto* first = reinterpret_cast<const std::byte*>(&value);
+  bytes.insert(bytes.end(), first, first + sizeof(value));
+}
+
+}  // namespace
+
+Result<std::vector<std::byte>> write_pte(const DelegatedMethod& method) {
+  ENN_ASSIGN(const pte::ProgramT program, MethodWriter(method).write());
+  flatbuffers::FlatBufferBuilder builder;
+  builder.Finish(pte::Program::Pack(builder, &program), pte::ProgramIdentifier());
+  const auto* body = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
+
+  // The extended header lies between the FlatBuffer's identifier and the rest of it, which keeps
+  // its alignment because the header's size is a multiple of every one.
+  const std::uint64_t program_size = builder.GetSize() + kExtendedHeaderBytes;
+  const std::uint64_t segment_base = aligned(program_size, kSegmentAlignment);
+  std::uint32_t root = 0;
+  std::memcpy(&root, body, sizeof(root));
+  std::vector<std::byte> out;
+  out.reserve(segment_base + method.payload.size());
+  append(out, root + kExtendedHeaderBytes);
+  out.insert(out.end(), body + sizeof(root), body + kMagicEnd);
+  for (const char c : std::string_view("eh00")) append(out, c);
+  append(out, kExtendedHeaderBytes);
+  append(out, program_size);
+  append(out, segment_base);
+  append(out, std::uint64_t{method.payload.size()});
+  out.insert(out.end(), body + kMagicEnd, body + builder.GetSize());
+  out.resize(segment_base);
+  out.insert(out.end(), method.payload.begin(), method.payload.end());
+  return out;
+}
+
+}  // namespace enn

@@ -1,0 +1,156 @@
+"""A program lowered in Python and, as a .pt2 archive, in C++: the same bytes for the delegate, the same .pte."""
+
+import math
+
+import pytest
+import torch
+from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
+from executorch.backends.samsung.serialization.compile_options import gen_samsung_backend_compile_spec
+from executorch.exir import to_edge_transform_and_lower
+from executorch.exir._serialize._program import deserialize_pte_binary
+from executorch.exir.tensor import get_scalar_type
+from torch import nn
+from torch.export import ExportedProgram
+from torch.nn import functional
+
+import common
+import two_doors
+from openenn import EnnError, _core
+
+
+class Bottleneck(nn.Module):
+    """Depthwise convolution, squeeze and excitation, hard activations, a residual."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.squeeze = nn.Conv2d(8, 4, 1)
+        self.excite = nn.Conv2d(4, 8, 1)
+        self.dropout = nn.Dropout(0.2)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = functional.hardswish(self.norm(self.stem(x)))
+        y = functional.relu6(self.depthwise(x))
+        scale = functional.adaptive_avg_pool2d(y, 1)
+        y = y * functional.hardsigmoid(self.excite(functional.relu(self.squeeze(scale))))
+        x = functional.interpolate(x + y, scale_factor=2.0, mode="bilinear")
+        return self.head(self.dropout(x.mean((2, 3)).contiguous()))
+
+
+class Encoder(nn.Module):
+    """Tokens, attention, norms, a choice of the classes; split and joined."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(20, 16)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.norm = nn.LayerNorm(16)
+        self.feed = nn.Sequential(nn.Linear(16, 32), nn.GELU(), nn.Linear(32, 16))
+
+    def forward(self, tokens):
+        x = self.tokens(tokens) * 2.0
+        x = self.norm(x + self.attention(x, x, x, need_weights=False)[0])
+        x = x + self.feed(x)
+        left, right = x.chunk(2, -1)
+        x = torch.cat([right, left], -1).transpose(1, 2)[:, :, 1:]
+        return functional.softmax(1 - x / 3, 1)
+
+
+class Shuffled(nn.Module):
+    """Inputs read in another order, one of them not at all; outputs in another order, one twice, one an input."""
+
+    def forward(self, a, rest, unread, flag):
+        early = rest["b"] + a
+        late = early.half() * 2
+        return {"late": late, "rest": [early, late], "index": rest["i"] + 1, "flag": ~flag, "b": rest["b"]}
+
+
+SHUFFLED = (
+    torch.randn(2, 3),
+    {"b": torch.randn(2, 3), "i": torch.arange(4)},
+    torch.zeros(5),
+    torch.tensor([True, False]),
+)
+TYPES = (torch.randn(3).half(), torch.tensor([1, 2, 3], dtype=torch.int8), torch.tensor(2.5), torch.arange(4).int())
+
+
+class Types(nn.Module):
+    """Element types, and a tensor of no dimensions."""
+
+    def forward(self, half, byte, scalar, integer):
+        return half.float() + scalar, byte.float().abs(), integer * 2, scalar.neg()
+
+
+def quantized(model: nn.Module, inputs: tuple) -> ExportedProgram:
+    return torch.export.export(common.quantize(model.eval(), [inputs], inputs), inputs)
+
+
+def assert_planned(pte: bytes) -> None:
+    """Every tensor has its own bytes of the planned buffer."""
+    (plan,) = deserialize_pte_binary(pte).program.execution_plan
+    unused, size = plan.non_const_buffer_sizes
+    assert unused == 0
+    end = 0
+    for value in plan.values:
+        tensor = value.val
+        assert tensor.allocation_info.memory_id == 1
+        assert tensor.allocation_info.memory_offset % 16 == 0
+        assert tensor.allocation_info.memory_offset >= end
+        element = torch.empty(0, dtype=get_scalar_type(tensor.scalar_type)).element_size()
+        end = tensor.allocation_info.memory_offset + math.prod(tensor.sizes) * element
+    assert end <= size
+
+
+PROGRAMS = {
+    "bottleneck": lambda: quantized(Bottleneck(), (torch.randn(1, 3, 16, 16),)),
+    "encoder": lambda: quantized(Encoder(), (torch.randint(20, (1, 7)),)),
+    "float": lambda: torch.export.export(Bottleneck().eval(), (torch.randn(2, 3, 8, 8),)),
+    "shuffled": lambda: torch.export.export(Shuffled(), SHUFFLED),
+    "types": lambda: torch.export.export(Types(), TYPES),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_both_doors_give_the_same(name: str) -> None:
+    program = PROGRAMS[name]()
+    result = two_doors.compare(program)
+    assert result["same_payload"]
+    assert result["same_interface"]
+    assert_planned(result["cpp_pte"])
+    inputs, kwargs = program.example_inputs
+    flat = torch.utils._pytree.tree_leaves((inputs, kwargs))
+    expected = common.Pte(result["python_pte"]).outputs(*flat)
+    actual = common.Pte(result["cpp_pte"]).outputs(*flat)
+    assert len(expected) == len(actual) > 0
+    for one, other in zip(expected, actual, strict=True):
+        assert one.dtype == other.dtype
+        assert torch.equal(one, other)
+
+
+def test_compile_specifications_are_the_same() -> None:
+    program = PROGRAMS["types"]()
+    spec = gen_samsung_backend_compile_spec("e9965")
+    edge = to_edge_transform_and_lower(program, partitioner=[EnnPartitioner([spec])])
+    pte, _ = _core.lower_pt2(two_doors.archive_of(program), [(spec.key, bytes(spec.value))])
+    specs = [
+        deserialize_pte_binary(door).program.execution_plan[0].delegates[0].compile_specs
+        for door in (edge.to_executorch().buffer, pte)
+    ]
+    assert specs[0] == specs[1]
+    assert bytes(specs[0][0].value) == b'{"chipset":"E9965","perf_mode":0}'
+
+
+class Foreign(nn.Module):
+    def forward(self, x):
+        return torch.linalg.det(torch.linalg.inv(x.relu()))
+
+
+def test_what_is_not_taken_is_named() -> None:
+    archive = two_doors.archive_of(torch.export.export(Foreign(), (torch.eye(3),)))
+    with pytest.raises(
+        EnnError, match=r"node 'linalg_inv.*' \(aten.linalg_inv.*\) is not taken: .*; of \d+ nodes, 2 are"
+    ):
+        _core.lower_pt2(archive)
