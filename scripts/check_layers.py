@@ -45,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "kernels": PUBLIC_TYPES | {"base"},
     "execute": PUBLIC_TYPES | {"base", "kernels", "schema", "runtime/operator.hpp"},
     "runtime": {"base", "api", "schema"},
+    "model": {"api", "ir", "compiler"},
     "executorch": {"base", "api"},
     "python": AHEAD_OF_TIME | {"quantizer", "archive", "pt2e", "partitioner", "compiler", "lowering", "api"},
     "tools": AHEAD_OF_TIME | {"quantizer", "archive", "pt2e", "partitioner", "compiler", "api"},

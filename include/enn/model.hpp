@@ -28,23 +28,28 @@ class Model {
   [[nodiscard]] static Result<Model> compile(const ExportedProgram& program,
                                              const ModelOptions& options = {});
 
-  // Runs the model. `inputs` are as program().inputs(): a wrong number, element type or shape is an
-  // InvalidArgument that names the input and what was expected. Not to be called at the same time
-  // on two threads.
+  // The same for a graph of the core, whose inputs and outputs have these names and types. Its taps
+  // are shown to the listener of a run.
+  [[nodiscard]] static Result<Model> compile_graph(const Graph& graph,
+                                                   std::vector<NamedType> inputs,
+                                                   std::vector<NamedType> outputs,
+                                                   const ModelOptions& options = {});
+
+  // Runs the model. `inputs` are as inputs(): a wrong number, element type or shape is an
+  // InvalidArgument that names the input and what was expected. They are read where they lie,
+  // unless an address is no multiple of its element's size. Not to be called at the same time on
+  // two threads.
   [[nodiscard]] Result<std::vector<Tensor>> operator()(std::span<const TensorView> inputs,
                                                        ExecutionListener* listener = nullptr);
 
+  [[nodiscard]] const std::vector<NamedType>& inputs() const { return inputs_; }
+  [[nodiscard]] const std::vector<NamedType>& outputs() const { return outputs_; }
   [[nodiscard]] const Program& program() const { return *program_; }
-  // The bytes that the delegate loads.
+  // What program() was loaded from; with Execution::Integer the bytes that the delegate loads.
   [[nodiscard]] std::span<const std::byte> payload() const { return payload_; }
 
  private:
-  friend class PreparedModel;
   Model() = default;
-  [[nodiscard]] static Result<Model> compile_graph(const Graph& graph,
-                                                   const std::vector<NamedType>& inputs,
-                                                   const std::vector<NamedType>& outputs,
-                                                   const ModelOptions& options);
 
   std::vector<NamedType> inputs_;
   std::vector<NamedType> outputs_;

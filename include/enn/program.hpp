@@ -40,7 +40,8 @@ class ExecutionListener {
  public:
   virtual ~ExecutionListener() = default;
   // The float32 elements of the value that the graph's tap number `tap` (Graph::add_tap) stands
-  // for, in the order of memory, which is not always that of the shape. Valid during the call.
+  // for, in the order of memory, which is not always that of the shape. Valid during the call. A
+  // program from a stranger may show any number.
   virtual void on_tap(std::uint32_t /*tap*/, std::span<const float> /*values*/,
                       Parallel& /*parallel*/) noexcept {}
   // Step number `step` of steps() took this long.

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <optional>
 
 #include "base/checksum.hpp"
 #include "compiler/passes/passes.hpp"
@@ -18,6 +19,7 @@ struct Pass {
   std::string_view name;
   Status (*run)(Graph& graph);
   bool required;  // the stages behind it rely on it
+  std::optional<Execution> only_for = std::nullopt;
 };
 
 // The table of contents of the compiler, in order.
@@ -31,7 +33,8 @@ constexpr std::array kPasses{
     Pass{"arrange_reductions", &arrange_reductions, true},
     Pass{"widen_images", &widen_images, true},
     Pass{"rewrite_transposed_convolution", &rewrite_transposed_convolution, true},
-    Pass{"fold_qdq", &fold_qdq, true},
+    Pass{"attach_quantization", &attach_quantization, true, Execution::Qdq},
+    Pass{"fold_qdq", &fold_qdq, true, Execution::Integer},
     Pass{"fold_dequantized_constants", &fold_dequantized_constants, true},
     Pass{"fold_transposes", &fold_transposes, false},
     Pass{"assign_layouts", &assign_layouts, true},
@@ -83,6 +86,25 @@ void name_steps(Graph& graph) {
   }
 }
 
+// Each tap is a step behind the one that computes its value.
+Status lower_all(const Graph& graph, ProgramBuilder& builder) {
+  std::multimap<NodeId, std::uint32_t> taps;  // by producer; kNone: inputs and constants
+  for (std::uint32_t tap = 0; tap < graph.taps().size(); ++tap) {
+    taps.emplace(graph.value(graph.taps()[tap]).producer, tap);
+  }
+  const auto observe_results = [&](NodeId producer) {
+    for (auto [it, end] = taps.equal_range(producer); it != end; ++it) {
+      builder.observe(graph.taps()[it->second], it->second);
+    }
+  };
+  observe_results(kNone);
+  for (const NodeId id : graph.order()) {
+    ENN_TRY(lower(graph, graph.node(id), builder));
+    observe_results(id);
+  }
+  return {};
+}
+
 void store(std::vector<std::byte>& bytes, std::size_t at, const auto& value) {
   std::memcpy(bytes.data() + at, &value, sizeof(value));
 }
@@ -116,6 +138,7 @@ Result<CompiledProgram> compile(Graph graph, const CompileOptions& options) {
   for (const Pass& pass : kPasses) {
     const auto& disabled = options.disabled_passes;
     if (std::find(disabled.begin(), disabled.end(), pass.name) != disabled.end()) continue;
+    if (pass.only_for.value_or(options.execution) != options.execution) continue;
     const auto start = std::chrono::steady_clock::now();
     ENN_TRY(pass.run(graph));
     const std::chrono::duration<double, std::milli> elapsed =
@@ -129,7 +152,7 @@ Result<CompiledProgram> compile(Graph graph, const CompileOptions& options) {
   graph.erase_unused();
   name_steps(graph);
   ProgramBuilder builder(graph);
-  for (const NodeId id : graph.order()) ENN_TRY(lower(graph, graph.node(id), builder));
+  ENN_TRY(lower_all(graph, builder));
   ENN_ASSIGN(const std::vector<std::byte> body, builder.finish());
   out.bytes = with_header(body);
   return CompiledProgram(std::move(out));

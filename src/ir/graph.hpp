@@ -132,8 +132,8 @@ class Graph {
   NodeId insert_node(NodeId before, Op op, std::string name, std::vector<ValueId> inputs,
                      std::vector<TensorType> results, Attributes attrs = {});
   void set_outputs(std::vector<ValueId> outputs) { outputs_ = std::move(outputs); }
-  // Marks a float32 value that whoever runs the program is shown in each run. It is kept as an
-  // output is. Returns its number, counted from 0; one value may be tapped more than once.
+  // Marks a float value that whoever runs the program is shown, as float32, in each run. It is kept
+  // as an output is. Returns its number, counted from 0; one value may be tapped more than once.
   std::uint32_t add_tap(ValueId value);
 
   [[nodiscard]] Value& value(ValueId id) { return values_[id]; }

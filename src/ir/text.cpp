@@ -7,8 +7,9 @@
 
 #include "ir/graph.hpp"
 
-// graph  := "graph {" input* constant* node* "return" values "}"
+// graph  := "graph {" input* constant* node* tap* "return" values "}"
 // input  := "input" value
+// tap    := "tap" name
 // constant := "constant" value "=" ("hex" digits | "<" n " bytes>")
 // node   := value ("," value)* "=" op "(" (name | "none"),* ")" attributes? ("from" string)? ("at"
 // string)? value  := %name ":" dtype shape quant? "channels_last"? quant  := "quant(" scales ","
@@ -94,6 +95,9 @@ class Parser {
         ENN_TRY(input());
       } else if (accept("constant")) {
         ENN_TRY(constant());
+      } else if (accept("tap")) {
+        ENN_ASSIGN(const ValueId id, reference());
+        graph_.add_tap(id);
       } else {
         ENN_TRY(node());
       }
@@ -384,7 +388,7 @@ std::string print(const Graph& graph) {
   for (const ValueId id : graph.inputs()) out += "  input " + value_text(graph.value(id)) + "\n";
   for (ValueId id = 0; id < graph.value_count(); ++id) {
     const Value& value = graph.value(id);
-    if (!value.is_constant() || graph.users(id).empty()) continue;
+    if (!value.is_constant() || (graph.users(id).empty() && !graph.is_output(id))) continue;
     out += "  constant " + value_text(value) + " = " + constant_text(*value.data) + "\n";
   }
   for (const NodeId id : graph.order()) {
@@ -412,6 +416,7 @@ std::string print(const Graph& graph) {
     if (!node.source.empty()) out += " at " + quoted(node.source);
     out += "\n";
   }
+  for (const ValueId id : graph.taps()) out += str("  tap %", graph.value(id).name, '\n');
   out += "  return ";
   for (std::size_t i = 0; i < graph.outputs().size(); ++i) {
     out += str(i > 0 ? ", %" : "%", graph.value(graph.outputs()[i]).name);

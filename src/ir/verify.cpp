@@ -105,6 +105,16 @@ Status verify(const Graph& graph) {
       return error(Code::InvalidGraph, "an output of the graph is never computed");
     }
   }
+  for (const ValueId id : graph.taps()) {
+    if (id >= graph.value_count() || !defined[id]) {
+      return error(Code::InvalidGraph, "a tapped value of the graph is never computed");
+    }
+    const Value& value = graph.value(id);
+    if (value.type.dtype != DType::Float32 && value.type.dtype != DType::Float16) {
+      return error(Code::InvalidGraph, "tapped value '", value.name, "' is ",
+                   to_string(value.type.dtype), ", not float32 or float16");
+    }
+  }
   return {};
 }
 

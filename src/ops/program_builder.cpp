@@ -194,6 +194,15 @@ void ProgramBuilder::alias(ValueId result, ValueId operand) {
   buffer_of_value_[result] = buffer_of(operand);
 }
 
+void ProgramBuilder::observe(ValueId value, std::uint32_t tap) {
+  Node node;
+  node.name = graph_.value(value).name;
+  program::ObserveT op;
+  op.tensor = read(value);
+  op.tap = tap;
+  emit(node, std::move(op));
+}
+
 void ProgramBuilder::push_step(const Node& node, program::OperatorUnion op) {
   auto step = std::make_unique<program::StepT>();
   step->op = std::move(op);

@@ -44,6 +44,9 @@ class ProgramBuilder {
   // `result` is `operand` in the same memory under its own shape: no step.
   void alias(ValueId result, ValueId operand);
 
+  // Behind the step that was emitted last, whoever runs the program is shown `value` as `tap`.
+  void observe(ValueId value, std::uint32_t tap);
+
   template <typename TableT>
   void emit(const Node& node, TableT op) {
     program::OperatorUnion any;

@@ -219,6 +219,11 @@ inline void add_typed_part(ProgramMaker& maker) {
   where.output = chosen;
   maker.step(where, "where");
 
+  ObserveT observe;
+  observe.tensor = chosen;
+  observe.tap = 7;
+  maker.step(observe, "observe");
+
   ConvertT narrow;
   narrow.input = chosen;
   narrow.output = maker.output(DType_Float16, {4, 3});

@@ -17,6 +17,8 @@
 
 namespace enn {
 
+class ExecutionListener;  // enn/program.hpp
+
 // A checked tensor of the program: in bounds of its storage, dimensions positive, sizes without
 // overflow.
 struct TensorInfo {
@@ -47,6 +49,7 @@ struct Frame {
   std::byte* scratch = nullptr;  // 64-byte aligned, at least the largest scratch request
   Parallel* parallel = nullptr;
   RunFailure* failure = nullptr;
+  ExecutionListener* listener = nullptr;  // who watches the run, if anybody does
 
   // Ends the run behind the operator that calls it, from the thread that runs the operator; its
   // result may be incomplete.
@@ -109,7 +112,7 @@ class Binder {
   [[nodiscard]] virtual int max_threads() const = 0;
 };
 
-// One per table of the Operator union, in ops/<family>/execute.cpp. The table comes from an
+// One per table of the Operator union, in ops/<family>/execute.cpp (Observe: observe.cpp). The table comes from an
 // untrusted file whose FlatBuffer structure, but not its meaning, was verified: a bind function
 // checks every id, shape, dtype, attribute and the finiteness of every float before it keeps a
 // pointer, and bounds the work that a run can take by the sizes of its tensors. An operator may

@@ -1,6 +1,7 @@
 #include "enn/program.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -109,7 +110,7 @@ class LoadedProgram final : public Program {
 
   [[nodiscard]] Status execute(std::span<const std::byte* const> inputs,
                                std::span<std::byte* const> outputs, Parallel& parallel,
-                               ExecutionListener* /*listener*/) noexcept override {
+                               ExecutionListener* listener) noexcept override {
     LimitedParallel limited(parallel, max_threads_);
     Frame frame;
     frame.arena = arena_.data();
@@ -120,14 +121,25 @@ class LoadedProgram final : public Program {
     frame.parallel = &limited;
     RunFailure failure;
     frame.failure = &failure;
+    frame.listener = listener;
     for (std::size_t i = 0; i < operators_.size(); ++i) {
-      operators_[i]->run(frame);
+      run_step(i, frame);
       if (failure.failed) return failed_step(i, failure);
     }
     return {};
   }
 
  private:
+  void run_step(std::size_t index, const Frame& frame) const noexcept {
+    if (frame.listener == nullptr) {
+      operators_[index]->run(frame);
+      return;
+    }
+    const auto start = std::chrono::steady_clock::now();
+    operators_[index]->run(frame);
+    frame.listener->on_step(index, std::chrono::steady_clock::now() - start);
+  }
+
   [[nodiscard]] Status failed_step(std::size_t index, const RunFailure& failure) const noexcept {
     try {
       return error(Code::InvalidArgument, "step ", index, " (", steps_[index].op, " '",

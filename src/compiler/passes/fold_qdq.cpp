@@ -19,7 +19,7 @@ class QdqFolder {
 
   Status run() {
     hoist_quantize();
-    ENN_TRY(attach_params());
+    ENN_TRY(attach_quantization(graph_));
     for (const NodeId id : graph_.order()) {
       if (graph_.node(id).dead) continue;
       if (graph_.node(id).op == Op::Quantize) {
@@ -82,30 +82,6 @@ class QdqFolder {
   [[nodiscard]] bool moves_one_operand(const Node& node) const {
     return std::all_of(node.inputs.begin() + 1, node.inputs.end(),
                        [&](ValueId id) { return id == kNone || is_index(id); });
-  }
-
-  // Every 8-bit value that is quantized or dequantized carries its parameters. A value that is
-  // dequantized in two ways keeps the first; the others read a copy.
-  Status attach_params() {
-    for (const NodeId id : graph_.order()) {
-      const Op op = graph_.node(id).op;
-      if (op != Op::Quantize && op != Op::Dequantize) continue;
-      ENN_ASSIGN(QuantParams params, quant_params(graph_, graph_.node(id)));
-      if (op == Op::Quantize) {
-        graph_.value(graph_.node(id).outputs[0]).quant = std::move(params);
-        continue;
-      }
-      const ValueId input = graph_.node(id).inputs[0];
-      if (!is_byte(graph_.value(input).type.dtype)) continue;
-      if (graph_.value(input).quant && *graph_.value(input).quant != params) {
-        const TensorType type = graph_.value(input).type;
-        const NodeId copy =
-            graph_.insert_node(id, Op::Identity, graph_.node(id).name + ".copy", {input}, {type});
-        graph_.node(id).inputs[0] = graph_.node(copy).outputs[0];
-      }
-      graph_.value(graph_.node(id).inputs[0]).quant = std::move(params);
-    }
-    return {};
   }
 
   // The quantized value behind `id` when `id` is its dequantized form, else kNone.

@@ -31,7 +31,10 @@ namespace enn {
 // A transposed convolution becomes a convolution that computes, for each input position, the
 // stride x stride results that begin there as channels, which a shuffle spreads out.
 [[nodiscard]] Status rewrite_transposed_convolution(Graph& graph);
-// dequantize -> operator -> quantize becomes the operator on quantized values.
+// Every 8-bit value that is quantized or dequantized carries its parameters. A value that is
+// dequantized in two ways keeps the first; the others read a copy.
+[[nodiscard]] Status attach_quantization(Graph& graph);
+// Does so, and dequantize -> operator -> quantize becomes the operator on quantized values.
 [[nodiscard]] Status fold_qdq(Graph& graph);
 // Computes the dequantize of constants that are left, and what follows from them.
 [[nodiscard]] Status fold_dequantized_constants(Graph& graph);
