@@ -4,11 +4,9 @@
 #include <nanobind/stl/vector.h>
 
 #include <cstring>
-#include <filesystem>
 #include <memory>
 #include <optional>
 
-#include "archive/exported_program.hpp"
 #include "bindings.hpp"
 #include "ir/graph.hpp"
 #include "ops/import.hpp"
@@ -154,13 +152,6 @@ void bind_graph(nb::module_& module) {
       .def("__str__", [](const Graph& graph) { return print(graph); })
       .def_static(
           "parse", [](const std::string& text) { return take(parse(text)); }, nb::arg("text"));
-
-  module.def(
-      "read_exported_program",
-      [](const std::string& path) {
-        return take(read_exported_program(std::filesystem::path(path)));
-      },
-      nb::arg("path"), "The graph of an archive of torch.export.save.");
 }
 
 }  // namespace enn::python

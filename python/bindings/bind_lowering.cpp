@@ -2,8 +2,9 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include "archive/exported_program.hpp"
 #include "bindings.hpp"
+#include "enn/exported_program.hpp"
+#include "ir/graph.hpp"
 #include "lowering/lowering.hpp"
 
 namespace enn::python {
@@ -33,8 +34,8 @@ std::pair<nb::bytes, nb::bytes> lower_pt2(const nb::bytes& archive,
   const EnnPartitioner partitioner(compile_specs(specs));
   const auto lower = [&]() -> Result<std::pair<EdgeProgram, ExecutorchProgram>> {
     const nb::gil_scoped_release no_gil;
-    ENN_ASSIGN(const Graph graph, read_exported_program(span_of(archive)));
-    ENN_ASSIGN(EdgeProgram edge, lower_graph(graph, partitioner));
+    ENN_ASSIGN(const ExportedProgram exported, ExportedProgram::parse(span_of(archive)));
+    ENN_ASSIGN(EdgeProgram edge, to_edge_transform_and_lower(exported, partitioner));
     ENN_ASSIGN(ExecutorchProgram program, edge.to_executorch());
     return std::pair(std::move(edge), std::move(program));
   };

@@ -8,8 +8,8 @@
 #include <memory>
 #include <span>
 
-#include "enn/parallel.hpp"
 #include "bindings.hpp"
+#include "enn/parallel.hpp"
 #include "enn/program.hpp"
 
 namespace enn::python {

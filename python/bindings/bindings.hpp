@@ -38,6 +38,7 @@ void bind_errors(nb::module_& module);
 void bind_operators(nb::module_& module);
 void bind_explanation(nb::module_& module);
 void bind_graph(nb::module_& module);
+void bind_exported_program(nb::module_& module);
 void bind_quantizer(nb::module_& module);
 void bind_partitioner(nb::module_& module);
 void bind_compiler(nb::module_& module);

@@ -6,6 +6,7 @@ NB_MODULE(_core, module) {
   enn::python::bind_operators(module);
   enn::python::bind_explanation(module);
   enn::python::bind_graph(module);
+  enn::python::bind_exported_program(module);
   enn::python::bind_quantizer(module);
   enn::python::bind_partitioner(module);
   enn::python::bind_compiler(module);

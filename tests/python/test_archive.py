@@ -72,29 +72,51 @@ PROGRAMS = {
 }
 
 
+def read(path: Path) -> _core.Graph:
+    return _core.ExportedProgram.load(str(path)).graph
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_graph_is_that_of_the_fx_import(name: str, tmp_path: Path):
     program = PROGRAMS[name]()
     path = tmp_path / "model.pt2"
     torch.export.save(program, path)
-    assert str(_core.read_exported_program(str(path))) == str(fx.import_program(program).graph)
+    assert str(read(path)) == str(fx.import_program(program).graph)
 
 
 def test_payload_is_that_of_the_fx_import(tmp_path: Path):
     program = quantized()
     path = tmp_path / "model.pt2"
     torch.export.save(program, path)
-    from_archive, _ = _core.compile(_core.read_exported_program(str(path)))
+    from_archive, _ = _core.compile(read(path))
     from_program, _ = _core.compile(fx.import_program(program).graph)
     assert from_archive == from_program
 
 
-def test_a_dynamic_shape_is_refused(tmp_path: Path):
+class Flexible(torch.nn.Module):
+    """Sizes that follow from a symbolic one: as arguments, in shapes and computed."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        x = functional.relu(self.conv(x))
+        x = x.reshape(x.shape[0] * 2, -1)
+        return torch.cat([x, x.new_zeros(2 * x.shape[0] + 1, x.shape[1])])
+
+
+@pytest.mark.parametrize("size", [0, 5])
+def test_a_dynamic_dimension_gets_a_size(size: int, tmp_path: Path):
     path = tmp_path / "model.pt2"
-    shapes = ({0: torch.export.Dim("batch")},)
-    torch.export.save(torch.export.export(torch.nn.Linear(3, 2), (torch.randn(4, 3),), dynamic_shapes=shapes), path)
-    with pytest.raises(EnnError, match=r"has a dynamic shape; only static shapes"):
-        _core.read_exported_program(str(path))
+    shapes = ({0: torch.export.Dim("batch", min=2, max=16)},)
+    torch.export.save(torch.export.export(Flexible(), (torch.randn(4, 3, 8, 8),), dynamic_shapes=shapes), path)
+    program = _core.ExportedProgram.load(str(path), size)
+    batch = size or 2
+    assert program.inputs == [("x", ("float32", [batch, 3, 8, 8]))]
+    assert program.outputs == [(program.outputs[0][0], ("float32", [6 * batch + 1, 72]))]
+    with pytest.raises(EnnError, match=r"dynamic size 17 is outside the range \[2, 16\]"):
+        _core.ExportedProgram.load(str(path), 17)
 
 
 def test_damage_is_a_sentence(tmp_path: Path):
@@ -103,10 +125,10 @@ def test_damage_is_a_sentence(tmp_path: Path):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(EnnError, match="the archive is damaged: it has no zip directory"):
-        _core.read_exported_program(str(path))
+        read(path)
     at = whole.index(b"torch.ops.aten")
     path.write_bytes(whole[:at] + b"T" + whole[at + 1 :])
     with pytest.raises(EnnError, match="does not have its checksum"):
-        _core.read_exported_program(str(path))
+        read(path)
     with pytest.raises(EnnError, match="cannot open"):
-        _core.read_exported_program(str(tmp_path / "none.pt2"))
+        read(tmp_path / "none.pt2")

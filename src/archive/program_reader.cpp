@@ -1,0 +1,252 @@
+#include "archive/program_reader.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "archive/payloads.hpp"
+#include "archive/zip.hpp"
+
+namespace enn {
+namespace {
+
+using json::Element;
+
+// Constants take at most as much memory as this many archives, and this much more.
+constexpr std::uint64_t kConstantsPerArchive = 4;
+constexpr std::uint64_t kConstantAllowance = std::uint64_t{64} << 20U;
+
+class ProgramReader {
+ public:
+  ProgramReader(const ZipArchive& zip, ExportedProgram::State& state)
+      : zip_(zip),
+        state_(state),
+        budget_(kConstantsPerArchive * state.archive->bytes().size() + kConstantAllowance) {}
+
+  Status read() {
+    ENN_TRY(find_model());
+    ENN_ASSIGN(const auto model, read_document(zip_, root_ + "models/" + model_ + ".json"));
+    ENN_TRY(check_version(model->root));
+    ENN_ASSIGN(symbols_, Symbols::read(model->root, state_.options));
+    ENN_ASSIGN(Payloads weights, Payloads::open(zip_, symbols_, root_ + "data/weights/",
+                                                model_ + "_weights_config.json"));
+    ENN_ASSIGN(Payloads constants, Payloads::open(zip_, symbols_, root_ + "data/constants/",
+                                                  model_ + "_constants_config.json"));
+    ENN_ASSIGN(const Element module, json::member(model->root, "graph_module"));
+    ENN_ASSIGN(const Element graph, json::member(module, "graph"));
+    ENN_ASSIGN(const Element signature, json::member(module, "signature"));
+    ENN_TRY(read_metas(graph));
+    ENN_TRY(add_leaves(graph, signature, weights, constants));
+    ENN_TRY(add_calls(graph));
+    ENN_TRY(set_outputs(graph));
+    return verify(graph_);
+  }
+
+ private:
+  Status find_model() {
+    const auto formats = zip_.names("", "archive_format");
+    if (formats.size() != 1) {
+      return error(Code::InvalidArgument,
+                   "the file is no archive of torch.export.save (torch 2.9 or later)");
+    }
+    root_ = formats[0].substr(0, formats[0].size() - std::strlen("archive_format"));
+    const auto models = zip_.names(root_ + "models/", ".json");
+    if (models.size() != 1) {
+      return error(Code::Unsupported, "the archive holds ", models.size(),
+                   " models; exactly one is read");
+    }
+    const std::size_t before = root_.size() + std::strlen("models/");
+    model_ = models[0].substr(before, models[0].size() - before - std::strlen(".json"));
+    if (!zip_.has(root_ + "byteorder")) return {};
+    ENN_ASSIGN(const std::span<const std::byte> order, zip_.read(root_ + "byteorder"));
+    const std::string_view text(reinterpret_cast<const char*>(order.data()), order.size());
+    if (text != "little") {
+      return error(Code::Unsupported, "the archive's numbers are not little-endian");
+    }
+    return {};
+  }
+
+  static Status check_version(const Element& model) {
+    ENN_ASSIGN(const Element version, json::member(model, "schema_version"));
+    ENN_ASSIGN(const Element major_json, json::member(version, "major"));
+    ENN_ASSIGN(const std::int64_t major, json::integer(major_json, "major"));
+    if (major != 8) {
+      return error(Code::Unsupported, "the archive has version ", major,
+                   " of torch.export's schema; version 8 (torch 2.9 to 2.13) is read");
+    }
+    return {};
+  }
+
+  Status read_metas(const Element& graph) {
+    ENN_ASSIGN(const Element values, json::member(graph, "tensor_values"));
+    ENN_ASSIGN(const auto members, json::object(values, "tensor_values"));
+    for (const auto& [name, meta] : members) {
+      if (!metas_.emplace(name, meta).second) {
+        return error(Code::InvalidArgument, "the archive gives the type of '", printable_text(name),
+                     "' twice");
+      }
+    }
+    return {};
+  }
+
+  Result<TensorType> type_of(const std::string& name) const {
+    const auto found = metas_.find(name);
+    if (found == metas_.end()) {
+      return error(Code::InvalidArgument, "the archive says nothing of the type of '", name, "'");
+    }
+    ENN_ASSIGN(TensorMeta meta, read_tensor_meta(found->second, name, symbols_));
+    return std::move(meta.type);
+  }
+
+  Status define(const std::string& name, ValueId value) {
+    if (!state_.values.emplace(name, value).second) {
+      return error(Code::InvalidArgument, "the archive defines '", name, "' twice");
+    }
+    return {};
+  }
+
+  Status add_leaves(const Element& graph, const Element& signature, Payloads& weights,
+                    Payloads& constants) {
+    std::unordered_set<std::string_view> mutated;
+    ENN_ASSIGN(const Element outputs_json, json::member(signature, "output_specs"));
+    ENN_ASSIGN(const auto outputs, json::array(outputs_json, "output_specs"));
+    for (const Element output : outputs) {
+      ENN_ASSIGN(const auto spec, json::only_member(output, "output_specs"));
+      if (spec.first != "buffer_mutation") continue;
+      ENN_ASSIGN(const Element buffer, json::member(spec.second, "buffer_name"));
+      ENN_ASSIGN(const std::string_view name, json::text(buffer, "buffer_name"));
+      mutated.insert(name);
+    }
+    // Names of the graph's inputs that are constants: where each lies in the archive.
+    std::unordered_map<std::string, std::string_view> sources;
+    ENN_ASSIGN(const Element inputs_json, json::member(signature, "input_specs"));
+    ENN_ASSIGN(const auto inputs, json::array(inputs_json, "input_specs"));
+    for (const Element input : inputs) {
+      ENN_ASSIGN(const auto spec, json::only_member(input, "input_specs"));
+      std::string_view key;
+      if (spec.first == "parameter") key = "parameter_name";
+      if (spec.first == "buffer") key = "buffer_name";
+      if (spec.first == "tensor_constant") key = "tensor_constant_name";
+      if (key.empty()) continue;
+      ENN_ASSIGN(const Element target, json::member(spec.second, key));
+      ENN_ASSIGN(const std::string_view name, json::text(target, key));
+      if (spec.first == "buffer" && mutated.contains(name)) continue;
+      ENN_ASSIGN(const Element argument, json::member(spec.second, "arg"));
+      ENN_ASSIGN(std::string value, read_member_name(argument));
+      sources.emplace(std::move(value), name);
+    }
+    ENN_ASSIGN(const Element leaves_json, json::member(graph, "inputs"));
+    ENN_ASSIGN(const auto leaves, json::array(leaves_json, "inputs"));
+    for (const Element leaf : leaves) {
+      ENN_ASSIGN(const auto argument, json::only_member(leaf, "inputs"));
+      if (argument.first != "as_tensor") continue;
+      ENN_ASSIGN(const std::string name, read_member_name(argument.second));
+      const auto source = sources.find(name);
+      if (source == sources.end()) {
+        ENN_ASSIGN(TensorType type, type_of(name));
+        ENN_TRY(define(name, graph_.add_input(name, std::move(type))));
+        continue;
+      }
+      Payloads& owner = weights.has(source->second) ? weights : constants;
+      if (!owner.has(source->second)) {
+        return error(Code::InvalidArgument, "the archive has no bytes for '",
+                     printable_text(source->second), "'");
+      }
+      ENN_ASSIGN(auto constant, owner.read(source->second, budget_));
+      ENN_TRY(define(
+          name, graph_.add_constant(name, std::move(constant.first), std::move(constant.second))));
+    }
+    return {};
+  }
+
+  Status add_calls(const Element& graph) {
+    const ArgumentReader arguments(state_.values, symbols_);
+    ENN_ASSIGN(const Element nodes_json, json::member(graph, "nodes"));
+    ENN_ASSIGN(const auto nodes, json::array(nodes_json, "nodes"));
+    for (const Element node : nodes) {
+      const auto first = static_cast<NodeId>(graph_.node_count());
+      ENN_TRY(add_call(node, arguments));
+      state_.calls.push_back({first, static_cast<NodeId>(graph_.node_count())});
+    }
+    return {};
+  }
+
+  Status add_call(const Element& node, const ArgumentReader& arguments) {
+    ENN_ASSIGN(const std::vector<std::string> results, read_result_names(node));
+    if (results.empty()) return {};
+    ENN_ASSIGN(std::string target, read_target(node));
+    Call call{std::move(target), results[0], {}, {}, {}};
+    if (Element name; node.at_key("name").get(name) == simdjson::SUCCESS && name.is_string()) {
+      ENN_ASSIGN(call.name, read_identifier(name));
+    }
+    for (const std::string& result : results) {
+      ENN_ASSIGN(TensorType type, type_of(result));
+      call.results.push_back(std::move(type));
+    }
+    ENN_TRY(arguments.read(node, call));
+    std::string_view trace;
+    if (node.at_key("metadata").at_key("stack_trace").get(trace) == simdjson::SUCCESS) {
+      call.source = printable_text(source_line(trace));
+    }
+    ENN_ASSIGN(const NodeId id, import_call(graph_, call));
+    const std::vector<ValueId> values = graph_.node(id).outputs;
+    if (values.size() != results.size()) {
+      return error(Code::InvalidArgument, "node '", call.name, "' (", call.target, ") has ",
+                   results.size(), " results where its operator has ", values.size());
+    }
+    for (std::size_t i = 0; i < results.size(); ++i) ENN_TRY(define(results[i], values[i]));
+    return {};
+  }
+
+  Status set_outputs(const Element& graph) {
+    const ArgumentReader arguments(state_.values, symbols_);
+    ENN_ASSIGN(const Element outputs_json, json::member(graph, "outputs"));
+    ENN_ASSIGN(const auto outputs, json::array(outputs_json, "outputs"));
+    std::vector<ValueId> ids;
+    for (const Element output : outputs) {
+      ENN_ASSIGN(const auto argument, json::only_member(output, "outputs"));
+      if (argument.first != "as_tensor") continue;
+      ENN_ASSIGN(const TensorArgument value, arguments.tensor(argument.second));
+      ENN_ASSIGN(std::string name, read_member_name(argument.second));
+      state_.outputs.push_back({std::move(name), graph_.value(value.id).type});
+      ids.push_back(value.id);
+    }
+    graph_.set_outputs(std::move(ids));
+    for (const ValueId input : graph_.inputs()) {
+      state_.inputs.push_back({graph_.value(input).name, graph_.value(input).type});
+    }
+    return {};
+  }
+
+  const ZipArchive& zip_;
+  ExportedProgram::State& state_;
+  Graph& graph_ = state_.graph;
+  std::uint64_t budget_;
+  std::string root_;
+  std::string model_;
+  Symbols symbols_;
+  std::unordered_map<std::string_view, Element> metas_;
+};
+
+// Import functions name what the archive names; only a clean sentence leaves.
+std::string clean(std::string message) {
+  std::replace_if(message.begin(), message.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return message;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const ExportedProgram::State>> read_program(
+    std::shared_ptr<const ArchiveBytes> archive, const ExportOptions& options) {
+  ENN_ASSIGN(const ZipArchive zip, ZipArchive::open(archive->bytes()));
+  auto state = std::make_shared<ExportedProgram::State>();
+  state->archive = std::move(archive);
+  state->options = options;
+  const Status status = ProgramReader(zip, *state).read();
+  if (!status.ok()) return Status(status.code(), clean(status.message()));
+  return std::shared_ptr<const ExportedProgram::State>(std::move(state));
+}
+
+}  // namespace enn

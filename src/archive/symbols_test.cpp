@@ -1,0 +1,100 @@
+#include "archive/symbols.hpp"
+
+#include <gmock/gmock.h>
+
+namespace enn {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::string_view kModel = R"json({
+  "range_constraints": {"s1": {"min_val": 2, "max_val": 16}, "s2": {"min_val": 0, "max_val": null}},
+  "graph_module": {"graph": {"sym_int_values": {
+    "n": {"as_expr": {"expr_str": "Mul(Integer(2), Symbol('s1', integer=True))",
+                           "hint" : null
+}
+}
+, "u" : {
+  "as_expr" : { "expr_str" : "Symbol('u0', integer=True)", "hint" : null }
+}
+}
+}
+}
+})";
+
+class SymbolsTest : public testing::Test {
+ protected:
+  Result<Symbols> read(std::int64_t dynamic_size) {
+    const auto failure = parser_.parse(simdjson::padded_string(kModel)).get(root_);
+    EXPECT_EQ(failure, simdjson::SUCCESS);
+    ExportOptions options;
+    options.dynamic_size = dynamic_size;
+    return Symbols::read(root_, options);
+  }
+
+  simdjson::dom::parser parser_;
+  json::Element root_;
+};
+
+TEST_F(SymbolsTest, TheSmallestSizeOfTheRangeOrTheOneAskedFor) {
+  const auto smallest = read(0);
+  ASSERT_TRUE(smallest.ok());
+  EXPECT_EQ(smallest.value().find("s1"), 2);
+  EXPECT_EQ(smallest.value().find("s2"), 1);
+  const auto asked = read(7);
+  ASSERT_TRUE(asked.ok());
+  EXPECT_EQ(asked.value().find("s1"), 7);
+  EXPECT_EQ(asked.value().find("s2"), 7);
+  EXPECT_THAT(read(17).status().message(), HasSubstr("outside the range [2, 16]"));
+  EXPECT_THAT(read(-1).status().message(), HasSubstr("negative"));
+}
+
+TEST_F(SymbolsTest, ComputesExpressions) {
+  const auto symbols = read(7);
+  ASSERT_TRUE(symbols.ok());
+  const std::vector<std::pair<std::string_view, std::int64_t>> cases{
+      {"Integer(-3)", -3},
+      {"Symbol('s1', positive=True, integer=True)", 7},
+      {"Add(Mul(Integer(-1), Symbol('s1')), Integer(10), Integer(1))", 4},
+      {"Pow(Symbol('s1', integer=True), Integer(3))", 343},
+      {"FloorDiv(Add(Symbol('s1'), Integer(-1)), Integer(-4))", -2},  // 6 // -4
+      {"Mod(Integer(-7), Integer(4))", 1},
+      {"CleanDiv(Integer(14), Symbol('s1'))", 2},
+      {"Max(Integer(1), Min(Symbol('s1'), Integer(5)))", 5}};
+  for (const auto& [expression, value] : cases) {
+    const auto computed = symbols.value().evaluate(expression);
+    ASSERT_TRUE(computed.ok()) << computed.status().message();
+    EXPECT_EQ(computed.value(), value) << expression;
+  }
+}
+
+TEST_F(SymbolsTest, RefusesWhatIsNoInteger) {
+  const auto symbols = read(7);
+  ASSERT_TRUE(symbols.ok());
+  std::string deep;
+  for (int i = 0; i < 100000; ++i) deep += "Add(";
+  for (const std::string& expression : std::vector<std::string>{
+           "", "s1", "Symbol('u0')", "Symbol('s1'", "Integer(1) ", "Pow(Integer(2), Integer(-1))",
+           "Integer(9223372036854775808)", "FloorDiv(Integer(1), Integer(0))",
+           "CleanDiv(Integer(1), Integer(2))", "Pow(Integer(10), Integer(30))",
+           "Mul(Integer(9223372036854775807), Integer(2))", "Rational(1, 2)", deep}) {
+    EXPECT_EQ(symbols.value().evaluate(expression).status().code(), Code::Unsupported)
+        << expression.substr(0, 80);
+  }
+}
+
+TEST_F(SymbolsTest, NamedIntegersAreComputedFromShapes) {
+  const auto symbols = read(0);
+  ASSERT_TRUE(symbols.ok());
+  simdjson::dom::parser parser;
+  const auto argument = [&](std::string_view text) {
+    return symbols.value().argument(parser.parse(simdjson::padded_string(text)).value_unsafe());
+  };
+  EXPECT_EQ(argument(R"({"as_name": "n"})").value(), 4);
+  EXPECT_EQ(argument(R"({"as_int": 9})").value(), 9);
+  EXPECT_THAT(argument(R"({"as_name": "u"})").status().message(),
+              HasSubstr("depends on the value of a tensor ('u')"));
+}
+
+}  // namespace
+}  // namespace enn
