@@ -10,17 +10,8 @@ using testing::HasSubstr;
 constexpr std::string_view kModel = R"json({
   "range_constraints": {"s1": {"min_val": 2, "max_val": 16}, "s2": {"min_val": 0, "max_val": null}},
   "graph_module": {"graph": {"sym_int_values": {
-    "n": {"as_expr": {"expr_str": "Mul(Integer(2), Symbol('s1', integer=True))",
-                           "hint" : null
-}
-}
-, "u" : {
-  "as_expr" : { "expr_str" : "Symbol('u0', integer=True)", "hint" : null }
-}
-}
-}
-}
-})";
+    "n": {"as_expr": {"expr_str": "Mul(Integer(2), Symbol('s1', integer=True))", "hint": null}},
+    "u": {"as_expr": {"expr_str": "Symbol('u0', integer=True)", "hint": null}}}}}})json";
 
 class SymbolsTest : public testing::Test {
  protected:
