@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "quantizer": AHEAD_OF_TIME,
     "archive": AHEAD_OF_TIME,
-    "pt2e": AHEAD_OF_TIME | {"quantizer"},
+    "pt2e": AHEAD_OF_TIME | {"quantizer", "kernels"},
     "partitioner": AHEAD_OF_TIME,
     "compiler": AHEAD_OF_TIME | {"schema"},
     "lowering": AHEAD_OF_TIME | {"schema", "partitioner", "compiler"},
@@ -58,7 +58,7 @@ EXTERNAL = {
     "nanobind": {"python"},
     "simdjson.h": {"archive"},
     "flatbuffers": {"ops", "compiler", "lowering", "execute", "runtime"},
-    "nlohmann": {"lowering"},
+    "nlohmann": {"lowering", "pt2e", "python"},
     "immintrin.h": {"kernels", "base"},
     "arm_neon.h": {"kernels", "base"},
 }

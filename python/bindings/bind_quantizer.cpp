@@ -39,6 +39,20 @@ std::pair<InputSpecs, NodeSpecs> annotate_graph(const EnnQuantizer& quantizer, c
 std::string name_of(QScheme scheme) { return std::string(to_string(scheme)); }
 std::string name_of(Observer observer) { return std::string(to_string(observer)); }
 
+QuantizationSpec make_spec(const std::string& dtype, std::int32_t quant_min, std::int32_t quant_max,
+                           const std::string& qscheme, const std::string& observer, int ch_axis,
+                           double eps) {
+  QuantizationSpec spec;
+  spec.dtype = tensor_type({dtype, {}}, "the spec").dtype;
+  spec.quant_min = quant_min;
+  spec.quant_max = quant_max;
+  spec.qscheme = take(qscheme_from_string(qscheme));
+  spec.observer = take(observer_from_string(observer));
+  spec.ch_axis = ch_axis;
+  spec.eps = eps;
+  return spec;
+}
+
 nb::object key_of(const QuantizationSpec& spec) {
   return nb::make_tuple(std::string(to_string(spec.dtype)), spec.quant_min, spec.quant_max,
                         name_of(spec.qscheme), spec.ch_axis, name_of(spec.observer), spec.eps);
@@ -48,6 +62,16 @@ nb::object key_of(const QuantizationSpec& spec) {
 
 void bind_quantizer(nb::module_& module) {
   nb::class_<QuantizationSpec>(module, "QuantizationSpec", "Quantize with an observer.")
+      .def(
+          "__init__",
+          [](QuantizationSpec* self, const std::string& dtype, std::int32_t quant_min,
+             std::int32_t quant_max, const std::string& qscheme, const std::string& observer,
+             int ch_axis, double eps) {
+            new (self) QuantizationSpec(
+                make_spec(dtype, quant_min, quant_max, qscheme, observer, ch_axis, eps));
+          },
+          nb::arg("dtype"), nb::arg("quant_min"), nb::arg("quant_max"), nb::arg("qscheme"),
+          nb::arg("observer"), nb::arg("ch_axis") = -1, nb::arg("eps") = QuantizationSpec().eps)
       .def_prop_ro("dtype",
                    [](const QuantizationSpec& spec) { return std::string(to_string(spec.dtype)); })
       .def_ro("quant_min", &QuantizationSpec::quant_min)

@@ -44,5 +44,6 @@ void bind_partitioner(nb::module_& module);
 void bind_compiler(nb::module_& module);
 void bind_lowering(nb::module_& module);
 void bind_program(nb::module_& module);
+void bind_pt2e(nb::module_& module);
 
 }  // namespace enn::python

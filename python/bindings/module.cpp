@@ -12,4 +12,5 @@ NB_MODULE(_core, module) {
   enn::python::bind_compiler(module);
   enn::python::bind_lowering(module);
   enn::python::bind_program(module);
+  enn::python::bind_pt2e(module);
 }

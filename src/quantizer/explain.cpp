@@ -23,16 +23,47 @@ std::string_view to_string(Observer observer) {
   switch (observer) {
     case Observer::MinMax:
       return "MinMax";
-    case Observer::Histogram:
-      return "Histogram";
     case Observer::PerChannelMinMax:
       return "PerChannelMinMax";
+    case Observer::MovingAverageMinMax:
+      return "MovingAverageMinMax";
+    case Observer::MovingAveragePerChannelMinMax:
+      return "MovingAveragePerChannelMinMax";
+    case Observer::Histogram:
+      return "Histogram";
+    case Observer::Percentile:
+      return "Percentile";
+    case Observer::Mse:
+      return "Mse";
+    case Observer::Kl:
+      return "Kl";
     case Observer::FusedMovingAvgFakeQuantize:
       return "FusedMovingAvgFakeQuantize";
     case Observer::FusedMovingAvgPerChannelFakeQuantize:
       return "FusedMovingAvgPerChannelFakeQuantize";
   }
   return "";
+}
+
+namespace {
+
+// The enumerator in [0, last] of that name.
+template <typename Enum>
+Result<Enum> from_string(std::string_view name, Enum last, std::string_view what) {
+  for (int i = 0; i <= static_cast<int>(last); ++i) {
+    if (to_string(static_cast<Enum>(i)) == name) return static_cast<Enum>(i);
+  }
+  return error(Code::InvalidArgument, what, " '", name, "' is not known");
+}
+
+}  // namespace
+
+Result<QScheme> qscheme_from_string(std::string_view name) {
+  return from_string(name, QScheme::PerChannelSymmetric, "quantization scheme");
+}
+
+Result<Observer> observer_from_string(std::string_view name) {
+  return from_string(name, Observer::FusedMovingAvgPerChannelFakeQuantize, "observer");
 }
 
 namespace {

@@ -18,5 +18,7 @@ namespace enn {
 // The names of the quantizer's vocabulary, as torchao spells them.
 [[nodiscard]] std::string_view to_string(QScheme scheme);
 [[nodiscard]] std::string_view to_string(Observer observer);
+[[nodiscard]] Result<QScheme> qscheme_from_string(std::string_view name);
+[[nodiscard]] Result<Observer> observer_from_string(std::string_view name);
 
 }  // namespace enn

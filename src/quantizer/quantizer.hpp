@@ -19,8 +19,14 @@ enum class QScheme : std::uint8_t { PerTensorAffine, PerTensorSymmetric, PerChan
 // Named as torchao names them.
 enum class Observer : std::uint8_t {
   MinMax,
-  Histogram,
   PerChannelMinMax,
+  MovingAverageMinMax,
+  MovingAveragePerChannelMinMax,
+  Histogram,
+  // Other ranges from the same histogram, which torchao has no observer for.
+  Percentile,
+  Mse,
+  Kl,
   FusedMovingAvgFakeQuantize,            // QAT activations and per-tensor weights
   FusedMovingAvgPerChannelFakeQuantize,  // QAT per-channel weights
 };

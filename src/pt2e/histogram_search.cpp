@@ -1,0 +1,155 @@
+// Ranges that torchao has no observer for.
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+
+#include "pt2e/histogram.hpp"
+
+namespace enn {
+
+namespace {
+
+constexpr auto kBins = static_cast<std::size_t>(kHistogramBins);
+// Fractions of the observed range that are tried.
+constexpr int kSteps = 128;
+
+double bin_width_of(const Histogram& histogram) {
+  return (static_cast<double>(histogram.high) - static_cast<double>(histogram.low)) /
+         static_cast<double>(kBins);
+}
+
+double centre_of(const Histogram& histogram, std::size_t bin) {
+  return static_cast<double>(histogram.low) +
+         (static_cast<double>(bin) + 0.5) * bin_width_of(histogram);
+}
+
+double quantized(const Grid& grid, double x) {
+  const double q = std::nearbyint(x / static_cast<double>(grid.scale)) + grid.zero_point;
+  return std::clamp(q, static_cast<double>(grid.quant_min), static_cast<double>(grid.quant_max));
+}
+
+double mean_squared_error(const Histogram& histogram, const Grid& grid) {
+  double error = 0;
+  for (std::size_t i = 0; i < kBins; ++i) {
+    if (histogram.counts[i] == 0) continue;
+    const double x = centre_of(histogram, i);
+    const double back = (quantized(grid, x) - grid.zero_point) * static_cast<double>(grid.scale);
+    error += static_cast<double>(histogram.counts[i]) * (x - back) * (x - back);
+  }
+  return error;
+}
+
+float fraction(float bound, int step) {
+  return static_cast<float>(static_cast<double>(bound) * step / kSteps);
+}
+
+// Infinite when the grid cannot stand for something that was observed.
+double divergence(const Histogram& histogram, const Grid& grid, ClippedRange range) {
+  std::vector<double> expected(kBins);
+  std::vector<double> sums(256);
+  std::vector<int> filled(256);
+  std::vector<std::size_t> levels(kBins);
+  std::size_t first = kBins;
+  std::size_t last = 0;
+  double total = 0;
+  double below = 0;
+  double above = 0;
+  for (std::size_t i = 0; i < kBins; ++i) {
+    const auto count = static_cast<double>(histogram.counts[i]);
+    const double x = centre_of(histogram, i);
+    total += count;
+    if (x < static_cast<double>(range.low)) {
+      below += count;
+      continue;
+    }
+    if (x > static_cast<double>(range.high)) {
+      above += count;
+      continue;
+    }
+    first = std::min(first, i);
+    last = i;
+    expected[i] = count;
+    levels[i] = static_cast<std::size_t>(quantized(grid, x) - grid.quant_min);
+    sums[levels[i]] += count;
+    filled[levels[i]] += count > 0 ? 1 : 0;
+  }
+  if (first == kBins || total <= below + above) return std::numeric_limits<double>::infinity();
+  const double inside = total - below - above;
+  double sum = 0;
+  for (std::size_t i = first; i <= last; ++i) {
+    const double clipped = (i == first ? below : 0) + (i == last ? above : 0);
+    const double p = (expected[i] + clipped) / total;
+    if (p == 0) continue;
+    // A bin that only clipped values reach has no share of its own: the smallest there is.
+    const double share = expected[i] > 0 ? sums[levels[i]] / filled[levels[i]] : 1.0;
+    sum += p * std::log(p / (share / inside));
+  }
+  return sum;
+}
+
+}  // namespace
+
+ClippedRange search_percentile(const Histogram& histogram, double percent) {
+  double total = 0;
+  for (const float count : histogram.counts) total += static_cast<double>(count);
+  const double outside = total * (1.0 - percent / 100.0);
+  const double width = bin_width_of(histogram);
+  // How far from an end of the range `outside` values lie, linear within a bin.
+  const auto distance = [&](bool from_low) {
+    double passed = 0;
+    for (std::size_t i = 0; i < kBins; ++i) {
+      const auto count = static_cast<double>(histogram.counts[from_low ? i : kBins - 1 - i]);
+      if (passed + count > outside) {
+        return (static_cast<double>(i) + (outside - passed) / count) * width;
+      }
+      passed += count;
+    }
+    return static_cast<double>(kBins) * width;
+  };
+  const double low = static_cast<double>(histogram.low) + distance(true);
+  const double high = static_cast<double>(histogram.high) - distance(false);
+  return {static_cast<float>(std::min(low, high)), static_cast<float>(std::max(low, high))};
+}
+
+ClippedRange search_mse(const Histogram& histogram, const GridOf& grid_of) {
+  ClippedRange best = {histogram.low, histogram.high};
+  double least = mean_squared_error(histogram, grid_of(best));
+  const auto consider = [&](ClippedRange range) {
+    const double error = mean_squared_error(histogram, grid_of(range));
+    if (error < least) {
+      least = error;
+      best = range;
+    }
+  };
+  // One bound after the other, twice: the best place of each depends on the other.
+  for (int round = 0; round < 2; ++round) {
+    for (int step = kSteps; histogram.high > 0 && step > 0; --step) {
+      consider({best.low, fraction(histogram.high, step)});
+    }
+    for (int step = kSteps; histogram.low < 0 && step > 0; --step) {
+      consider({fraction(histogram.low, step), best.high});
+    }
+  }
+  return best;
+}
+
+ClippedRange search_kl(const Histogram& histogram, const GridOf& grid_of) {
+  ClippedRange best = {histogram.low, histogram.high};
+  double least = std::numeric_limits<double>::infinity();
+  for (int step = kSteps; step > 0; --step) {
+    // A bound on the far side of zero is not moved: values beyond it would be clipped to zero.
+    const ClippedRange range = {
+        histogram.low < 0 ? fraction(histogram.low, step) : histogram.low,
+        histogram.high > 0 ? fraction(histogram.high, step) : histogram.high};
+    if (range.low > range.high) break;
+    const double value = divergence(histogram, grid_of(range), range);
+    if (value < least) {
+      least = value;
+      best = range;
+    }
+  }
+  return best;
+}
+
+}  // namespace enn
