@@ -5,45 +5,14 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "kernels/conv/bench_layers.hpp"
 #include "kernels/conv/conv.hpp"
 
 namespace enn {
 namespace {
-
-struct Layer {
-  int count = 1;
-  ConvGeometry geometry;
-};
-
-std::vector<Layer> read_layers(const char* path) {
-  std::vector<Layer> layers;
-  std::ifstream file(path);
-  std::string line;
-  while (std::getline(file, line)) {
-    if (line.empty() || line.front() == '#') continue;
-    std::istringstream in(line);
-    Layer layer;
-    ConvGeometry& g = layer.geometry;
-    in >> layer.count >> g.batch >> g.in_h >> g.in_w >> g.in_c >> g.out_c >> g.kernel_h >>
-        g.stride_h >> g.pad_top >> g.dilation_h >> g.groups;
-    if (!in) continue;
-    // A linear layer's rows lie along the width.
-    g.kernel_w = g.kernel_h;
-    g.stride_w = g.stride_h;
-    g.pad_left = g.pad_top;
-    g.dilation_w = g.dilation_h;
-    const std::int64_t extent = g.dilation_h * (g.kernel_h - 1) + 1;
-    g.out_h = (g.in_h + 2 * g.pad_top - extent) / g.stride_h + 1;
-    g.out_w = (g.in_w + 2 * g.pad_left - extent) / g.stride_w + 1;
-    layers.push_back(layer);
-  }
-  return layers;
-}
 
 void run_layer(benchmark::State& state, const ConvKernel& kernel, const Layer& layer) {
   const ConvGeometry& g = layer.geometry;
@@ -91,15 +60,12 @@ int main(int argc, char** argv) {
   const enn::CpuFeatures features = enn::detected_features();
   for (const enn::Layer& layer : enn::read_layers(argv[1])) {
     const enn::ConvGeometry& g = layer.geometry;
-    std::ostringstream shape;
-    shape << '/' << g.in_h << 'x' << g.in_w << 'x' << g.in_c << "->" << g.out_c << "/k"
-          << g.kernel_h << "/s" << g.stride_h << "/g" << g.groups;
     for (const enn::ConvKernel& kernel : enn::conv_kernels()) {
       if (!features.contains(kernel.needs)) continue;
       const bool depthwise = g.groups > 1 && g.groups == g.in_c && g.in_c == g.out_c;
       if (!depthwise && std::string(kernel.name).starts_with("depthwise")) continue;
       benchmark::RegisterBenchmark(
-          (kernel.name + shape.str()).c_str(),
+          (kernel.name + enn::layer_name(g)).c_str(),
           [&kernel, layer](benchmark::State& state) { enn::run_layer(state, kernel, layer); })
           ->Unit(benchmark::kMicrosecond);
     }
