@@ -118,6 +118,7 @@ def main() -> None:
         except EnnError as e:
             kept = {"error": str(e)}
         results[name] = kept | {"size": size}
+        common.console.print(*row(name, results[name]))
     print_table("One program through two doors", COLUMNS, [row(name, results[name]) for name in results])
     save(arguments.json, {"models": results})
 

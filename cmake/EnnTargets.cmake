@@ -13,21 +13,30 @@ endif()
 
 # -ffp-contract=off: a fused multiply-add happens only where the source says so, else results would differ
 # between compilers and ISAs.
+#
+# Who uses an installed openenn gets the public headers and the language from it, no more.
 add_library(enn_flags INTERFACE)
-target_include_directories(enn_flags INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
-target_compile_options(enn_flags INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Werror
-                                           -ffp-contract=off)
+target_compile_features(enn_flags INTERFACE cxx_std_20)
+target_include_directories(enn_flags INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
+                                               $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+set(enn_options -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Werror -ffp-contract=off)
 if(ENN_SANITIZE)
-  target_compile_options(enn_flags INTERFACE -fsanitize=${ENN_SANITIZE} -fno-sanitize-recover=all
-                                             -fno-omit-frame-pointer)
-  target_link_options(enn_flags INTERFACE -fsanitize=${ENN_SANITIZE})
+  list(APPEND enn_options -fsanitize=${ENN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(enn_flags INTERFACE $<BUILD_INTERFACE:-fsanitize=${ENN_SANITIZE}>)
 endif()
+target_compile_options(enn_flags INTERFACE "$<BUILD_INTERFACE:${enn_options}>")
 
-# enn_library(<name> SOURCES … DEPENDS …)
+# enn_library(<name> SOURCES … DEPENDS …). Libraries of src/ are parts of openenn::openenn.
 function(enn_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
+  # A library of headers that only our sources include is none of an installed openenn's needs.
+  list(TRANSFORM ARG_DEPENDS REPLACE "^(nlohmann_json::.*)$" "$<BUILD_INTERFACE:\\1>")
   target_link_libraries(${name} PUBLIC enn_flags ${ARG_DEPENDS})
+  cmake_path(RELATIVE_PATH CMAKE_CURRENT_SOURCE_DIR BASE_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE folder)
+  if(folder MATCHES "^src/")
+    set_property(GLOBAL APPEND PROPERTY ENN_PARTS ${name})
+  endif()
 endfunction()
 
 # enn_test(<name> SOURCES … DEPENDS …): a GoogleTest program, registered with ctest under its own name.

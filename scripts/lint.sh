@@ -27,6 +27,12 @@ tidy() {
     python scripts/run_clang_tidy.py build/clang --jobs "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}"
 }
 
+# Public members of include/enn have comments, and the comments name what there is.
+reference() {
+  doxygen docs/Doxyfile >build/doxygen.log 2>&1 && echo "doxygen: the public headers are documented" ||
+    { cat build/doxygen.log; return 1; }
+}
+
 run "files" python scripts/check_files.py
 run "layers" python scripts/check_layers.py
 run "kernel names" python scripts/check_kernel_names.py

@@ -16,7 +16,7 @@ case $group in
   upstream) packages=("${build_packages[@]}") ;;
   test) packages=("${build_packages[@]}" libgtest-dev libgmock-dev libsimde-dev dataset-fashion-mnist) ;;
   bench) packages=("${build_packages[@]}" libbenchmark-dev) ;;
-  lint) packages=("${build_packages[@]}" libgtest-dev libgmock-dev libsimde-dev libbenchmark-dev
+  lint) packages=("${build_packages[@]}" libgtest-dev libgmock-dev libsimde-dev libbenchmark-dev doxygen
                   libclang-common-19-dev clang-19 clang-format-19 clang-tidy-19) ;;
   *) echo "setup: unknown group '$group'; use demo, test, bench, lint or upstream" >&2; exit 2 ;;
 esac

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All tests: C++ (release), C++ under AddressSanitizer and UndefinedBehaviorSanitizer, Python. Runs every
+# All tests: C++ (release, built without Python), C++ under AddressSanitizer and UndefinedBehaviorSanitizer, Python. Runs every
 # part even when one failed; the summary at the end and the exit code say which did.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -23,7 +23,7 @@ cpp() {
   cmake --build --preset "$1" && ctest --preset "$1"
 }
 
-run "C++" cpp release
+run "C++ without Python" scripts/build_without_python.sh
 run "C++ with sanitizers" cpp asan
 # Each worker holds a few GB of models; more of them than four gain little.
 workers=$(($(nproc) < 4 ? $(nproc) : 4))

@@ -1,10 +1,8 @@
 """From FX graphs to the core's graph: the calls as they stand, named by their schemas. No operator is known here."""
 
 import operator
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,8 +13,6 @@ from torch.fx import GraphModule, Node
 
 from openenn import _core
 
-_LIBRARY_FOLDER = f"{Path(torch.__file__).parent}/"  # torchvision is not torch
-_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 _OPERATORS = frozenset(target for target, _, _ in _core.operators())
 
 
@@ -76,11 +72,8 @@ def overload(target: Any) -> Any:
 
 
 def source_line(node: Node) -> str:
-    """file:line of the eager model: the innermost frame that is not torch's own."""
-    frames = _FRAME.findall(node.meta.get("stack_trace") or "")
-    # Code that FX generated has no file.
-    own = [frame for frame in frames if not frame[0].startswith((_LIBRARY_FOLDER, "<"))]
-    return ":".join((own or frames)[-1]) if frames else ""
+    """file:line of the eager model."""
+    return _core.source_line(node.meta.get("stack_trace") or "")
 
 
 class _Importer:

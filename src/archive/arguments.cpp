@@ -189,28 +189,4 @@ Result<std::string> read_target(const Element& node) {
   return std::string(target);
 }
 
-std::string source_line(std::string_view trace) {
-  constexpr std::string_view kFile = "File \"";
-  constexpr std::string_view kLine = "\", line ";
-  std::string last;
-  std::string own;
-  for (std::size_t at = trace.find(kFile); at != std::string_view::npos;
-       at = trace.find(kFile, at)) {
-    at += kFile.size();
-    const std::size_t end = trace.find('"', at);
-    if (end == std::string_view::npos) break;
-    if (!trace.substr(end).starts_with(kLine)) continue;
-    const std::string_view file = trace.substr(at, end - at);
-    std::size_t digit = end + kLine.size();
-    const std::size_t digits = digit;
-    while (digit < trace.size() && trace[digit] >= '0' && trace[digit] <= '9') ++digit;
-    if (digit == digits || file.empty()) continue;
-    last = str(file, ":", trace.substr(digits, digit - digits));
-    const bool torch = file.find("-packages/torch/") != std::string_view::npos;
-    if (!torch && !file.starts_with('<')) own = last;
-    at = digit;
-  }
-  return own.empty() ? last : own;
-}
-
 }  // namespace enn

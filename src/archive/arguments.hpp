@@ -46,8 +46,4 @@ class ArgumentReader {
 // "aten.conv2d.default" for "torch.ops.aten.conv2d.default".
 [[nodiscard]] Result<std::string> read_target(const json::Element& node);
 
-// The file:line of the innermost frame of a Python stack trace that is not torch's own; of the
-// innermost one if all are.
-[[nodiscard]] std::string source_line(std::string_view trace);
-
 }  // namespace enn

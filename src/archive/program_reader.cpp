@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "archive/payloads.hpp"
+#include "archive/source_line.hpp"
 #include "archive/zip.hpp"
 
 namespace enn {
@@ -188,7 +189,7 @@ class ProgramReader {
     ENN_TRY(arguments.read(node, call));
     std::string_view trace;
     if (node.at_key("metadata").at_key("stack_trace").get(trace) == simdjson::SUCCESS) {
-      call.source = printable_text(source_line(trace));
+      call.source = source_line(trace);
     }
     ENN_ASSIGN(const NodeId id, import_call(graph_, call));
     const std::vector<ValueId> values = graph_.node(id).outputs;

@@ -74,7 +74,8 @@ Status check_taken(const Graph& graph) {
 }
 
 // Steps are known by what they do and their place in the program. The names of the model's nodes
-// are not: one model has several, depending on who exported it and how far it was decomposed.
+// are not: one model has several, depending on who exported it and how far it was decomposed. What
+// quantization has added stands for no line of the model, whoever added it.
 void name_steps(Graph& graph) {
   for (std::size_t i = 0; i < graph.inputs().size(); ++i)
     graph.value(graph.inputs()[i]).name = str("input_", i);
@@ -82,6 +83,7 @@ void name_steps(Graph& graph) {
   for (const NodeId id : graph.order()) {
     Node& node = graph.node(id);
     node.name = str(to_string(node.op), '_', counts[node.op]++);
+    if (node.op == Op::Quantize || node.op == Op::Dequantize) node.source.clear();
     for (const ValueId output : node.outputs) graph.value(output).name = node.name;
   }
 }

@@ -124,6 +124,11 @@ Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partit
   return out;
 }
 
+Result<EdgeProgram> to_edge_transform_and_lower(const ExportedProgram& program,
+                                                const EnnPartitioner& partitioner) {
+  return lower_graph(program.graph(), partitioner);
+}
+
 Result<ExecutorchProgram> EdgeProgram::to_executorch() const {
   ENN_ASSIGN(std::vector<std::byte> bytes, write_pte({.inputs = inputs_,
                                                       .results = results_,

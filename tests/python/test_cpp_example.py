@@ -9,6 +9,8 @@ import torch
 from conftest import ROOT
 
 import common
+import two_doors
+from openenn import _core
 
 SITE = Path(sysconfig.get_path("purelib"))
 
@@ -31,6 +33,18 @@ def test_output_equals_pythons(run_pte, small_network, tmp_path) -> None:
     model.write_bytes(small_network.buffer)
     source.write_bytes(small_network.inputs[0].numpy().tobytes())
     done = run(run_pte, model, "--input", source, "--output", result, "--runs", "2")
+    assert done.returncode == 0, done.stderr
+    expected = common.Pte(small_network.buffer)(*small_network.inputs)
+    assert torch.frombuffer(bytearray(result.read_bytes()), dtype=torch.float32).equal(expected.flatten())
+
+
+def test_runs_what_was_lowered_in_cpp(run_pte, small_network, tmp_path) -> None:
+    """No Python wrote the file, and none runs it."""
+    model, source, result = (tmp_path / name for name in ("model.pte", "input.bin", "output.bin"))
+    program = torch.export.export(small_network.quantized, small_network.inputs)
+    model.write_bytes(_core.lower_pt2(two_doors.archive_of(program))[0])
+    source.write_bytes(small_network.inputs[0].numpy().tobytes())
+    done = run(run_pte, model, "--input", source, "--output", result)
     assert done.returncode == 0, done.stderr
     expected = common.Pte(small_network.buffer)(*small_network.inputs)
     assert torch.frombuffer(bytearray(result.read_bytes()), dtype=torch.float32).equal(expected.flatten())
