@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "archive/program_reader.hpp"
+#include "archive/program_writer.hpp"
 
 namespace enn {
 
@@ -28,8 +29,37 @@ Status ExportedProgram::save(const std::filesystem::path& path) const {
 }
 
 Result<std::vector<std::byte>> ExportedProgram::serialize() const {
+  if (state_->original != nullptr || !state_->made.empty()) return write_program(*state_);
   const std::span<const std::byte> bytes = state_->archive->bytes();
   return std::vector<std::byte>(bytes.begin(), bytes.end());
+}
+
+Result<ExportedProgram> transform_for_annotation(const ExportedProgram& program) {
+  if (!program.state().has_attention) return program;
+  if (program.state().original != nullptr) {
+    ENN_ASSIGN(const std::vector<std::byte> archive, program.serialize());
+    ENN_ASSIGN(const ExportedProgram written,
+               ExportedProgram::parse(archive, program.state().options));
+    return transform_for_annotation(written);
+  }
+  ENN_ASSIGN(auto state, read_decomposed(program.state()));
+  return ExportedProgram(std::move(state));
+}
+
+ExportedProgram with_graph(const ExportedProgram& original, Graph graph) {
+  const ExportedProgram::State& from = original.state();
+  auto state = std::make_shared<ExportedProgram::State>();
+  state->archive = from.archive;
+  state->options = from.options;
+  state->graph = std::move(graph);
+  state->inputs = from.inputs;
+  state->outputs = from.outputs;
+  state->values = from.values;
+  state->calls = from.calls;
+  state->made = from.made;
+  state->has_attention = from.has_attention;
+  state->original = from.shared_from_this();
+  return ExportedProgram(std::move(state));
 }
 
 const std::vector<NamedType>& ExportedProgram::inputs() const { return state_->inputs; }

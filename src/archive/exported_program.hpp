@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -37,7 +38,15 @@ struct CallNodes {
   NodeId last = 0;
 };
 
-struct ExportedProgram::State {
+// A call that a transformation made in place of a call of the archive, or a constant of it.
+struct MadeCall {
+  std::string name;  // of its value in the archive that is written
+  Call call;         // without a target for a constant; its tensors are values of the graph
+  CallNodes nodes;
+  ValueId value = kNone;
+};
+
+struct ExportedProgram::State : std::enable_shared_from_this<ExportedProgram::State> {
   std::shared_ptr<const ArchiveBytes> archive;
   ExportOptions options;
   Graph graph;
@@ -46,6 +55,21 @@ struct ExportedProgram::State {
   std::vector<NamedType> outputs;
   NamedValues values;            // of the archive's names
   std::vector<CallNodes> calls;  // of the archive's nodes, in their order
+  // By the index of the archive's node that they replace; nodes of `graph` in that order.
+  std::map<std::size_t, std::vector<MadeCall>> made;
+  bool has_attention = false;
+  // The program whose graph was changed to `graph`; all but the graph is as there.
+  std::shared_ptr<const State> original;
 };
+
+// The program with each attention as matrix products and a softmax, so that the quantizer sees
+// them; the program itself when it has none.
+[[nodiscard]] Result<ExportedProgram> transform_for_annotation(const ExportedProgram& program);
+
+// `original` with `graph` for its graph, a changed copy: quantize and dequantize nodes and
+// constants were added, operands, outputs and constants exchanged, nodes erased. Node and value ids
+// of the original mean what they meant. What an archive cannot say of it is an error of
+// serialize().
+[[nodiscard]] ExportedProgram with_graph(const ExportedProgram& original, Graph graph);
 
 }  // namespace enn

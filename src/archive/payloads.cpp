@@ -16,6 +16,34 @@ Result<std::unique_ptr<Document>> read_document(const ZipArchive& zip, const std
   return document;
 }
 
+Result<ModelEntries> ModelEntries::find(const ZipArchive& zip) {
+  constexpr std::string_view kFormat = "archive_format";
+  constexpr std::string_view kModels = "models/";
+  constexpr std::string_view kJson = ".json";
+  const auto formats = zip.names("", kFormat);
+  if (formats.size() != 1) {
+    return error(Code::InvalidArgument,
+                 "the file is no archive of torch.export.save (torch 2.9 or later)");
+  }
+  ModelEntries out;
+  out.root_ = formats[0].substr(0, formats[0].size() - kFormat.size());
+  const auto models = zip.names(str(out.root_, kModels), kJson);
+  if (models.size() != 1) {
+    return error(Code::Unsupported, "the archive holds ", models.size(),
+                 " models; exactly one is read");
+  }
+  const std::size_t before = out.root_.size() + kModels.size();
+  out.name_ = models[0].substr(before, models[0].size() - before - kJson.size());
+  if (const std::string order = out.root_ + "byteorder"; zip.has(order)) {
+    ENN_ASSIGN(const std::span<const std::byte> bytes, zip.read(order));
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (text != "little") {
+      return error(Code::Unsupported, "the archive's numbers are not little-endian");
+    }
+  }
+  return out;
+}
+
 Result<Payloads> Payloads::open(const ZipArchive& zip, const Symbols& symbols, std::string folder,
                                 const std::string& config) {
   Payloads out;

@@ -26,6 +26,22 @@ struct Document {
 [[nodiscard]] Result<std::unique_ptr<Document>> read_document(const ZipArchive& zip,
                                                               const std::string& name);
 
+// The names of the entries of an archive's one model.
+class ModelEntries {
+ public:
+  [[nodiscard]] static Result<ModelEntries> find(const ZipArchive& zip);
+
+  [[nodiscard]] std::string model() const { return root_ + "models/" + name_ + ".json"; }
+  [[nodiscard]] std::string weights() const { return root_ + "data/weights/"; }
+  [[nodiscard]] std::string weights_config() const { return name_ + "_weights_config.json"; }
+  [[nodiscard]] std::string constants() const { return root_ + "data/constants/"; }
+  [[nodiscard]] std::string constants_config() const { return name_ + "_constants_config.json"; }
+
+ private:
+  std::string root_;  // empty or with '/' at its end
+  std::string name_;
+};
+
 // Of one configuration, "data/weights/<model>_weights_config.json" or that of constants.
 class Payloads {
  public:

@@ -1,7 +1,6 @@
 #include "archive/program_reader.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
@@ -9,6 +8,7 @@
 #include "archive/payloads.hpp"
 #include "archive/source_line.hpp"
 #include "archive/zip.hpp"
+#include "ops/matmul/decompose_attention.hpp"
 
 namespace enn {
 namespace {
@@ -21,20 +21,23 @@ constexpr std::uint64_t kConstantAllowance = std::uint64_t{64} << 20U;
 
 class ProgramReader {
  public:
-  ProgramReader(const ZipArchive& zip, ExportedProgram::State& state)
+  // With `known`, constants are taken from it and attentions are decomposed.
+  ProgramReader(const ZipArchive& zip, ExportedProgram::State& state,
+                const ExportedProgram::State* known)
       : zip_(zip),
         state_(state),
+        known_(known),
         budget_(kConstantsPerArchive * state.archive->bytes().size() + kConstantAllowance) {}
 
   Status read() {
-    ENN_TRY(find_model());
-    ENN_ASSIGN(const auto model, read_document(zip_, root_ + "models/" + model_ + ".json"));
+    ENN_ASSIGN(const ModelEntries entries, ModelEntries::find(zip_));
+    ENN_ASSIGN(const auto model, read_document(zip_, entries.model()));
     ENN_TRY(check_version(model->root));
     ENN_ASSIGN(symbols_, Symbols::read(model->root, state_.options));
-    ENN_ASSIGN(Payloads weights, Payloads::open(zip_, symbols_, root_ + "data/weights/",
-                                                model_ + "_weights_config.json"));
-    ENN_ASSIGN(Payloads constants, Payloads::open(zip_, symbols_, root_ + "data/constants/",
-                                                  model_ + "_constants_config.json"));
+    ENN_ASSIGN(Payloads weights,
+               Payloads::open(zip_, symbols_, entries.weights(), entries.weights_config()));
+    ENN_ASSIGN(Payloads constants,
+               Payloads::open(zip_, symbols_, entries.constants(), entries.constants_config()));
     ENN_ASSIGN(const Element module, json::member(model->root, "graph_module"));
     ENN_ASSIGN(const Element graph, json::member(module, "graph"));
     ENN_ASSIGN(const Element signature, json::member(module, "signature"));
@@ -46,29 +49,6 @@ class ProgramReader {
   }
 
  private:
-  Status find_model() {
-    const auto formats = zip_.names("", "archive_format");
-    if (formats.size() != 1) {
-      return error(Code::InvalidArgument,
-                   "the file is no archive of torch.export.save (torch 2.9 or later)");
-    }
-    root_ = formats[0].substr(0, formats[0].size() - std::strlen("archive_format"));
-    const auto models = zip_.names(root_ + "models/", ".json");
-    if (models.size() != 1) {
-      return error(Code::Unsupported, "the archive holds ", models.size(),
-                   " models; exactly one is read");
-    }
-    const std::size_t before = root_.size() + std::strlen("models/");
-    model_ = models[0].substr(before, models[0].size() - before - std::strlen(".json"));
-    if (!zip_.has(root_ + "byteorder")) return {};
-    ENN_ASSIGN(const std::span<const std::byte> order, zip_.read(root_ + "byteorder"));
-    const std::string_view text(reinterpret_cast<const char*>(order.data()), order.size());
-    if (text != "little") {
-      return error(Code::Unsupported, "the archive's numbers are not little-endian");
-    }
-    return {};
-  }
-
   static Status check_version(const Element& model) {
     ENN_ASSIGN(const Element version, json::member(model, "schema_version"));
     ENN_ASSIGN(const Element major_json, json::member(version, "major"));
@@ -150,6 +130,13 @@ class ProgramReader {
         ENN_TRY(define(name, graph_.add_input(name, std::move(type))));
         continue;
       }
+      if (known_ != nullptr) {
+        const auto same = known_->values.find(name);
+        if (same == known_->values.end()) return Status(Code::Internal, "the archive changed");
+        const Value& constant = known_->graph.value(same->second);
+        ENN_TRY(define(name, graph_.add_constant(name, constant.type, constant.data)));
+        continue;
+      }
       Payloads& owner = weights.has(source->second) ? weights : constants;
       if (!owner.has(source->second)) {
         return error(Code::InvalidArgument, "the archive has no bytes for '",
@@ -191,6 +178,13 @@ class ProgramReader {
     if (node.at_key("metadata").at_key("stack_trace").get(trace) == simdjson::SUCCESS) {
       call.source = source_line(trace);
     }
+    if (call.target == kAttentionTarget) {
+      state_.has_attention = true;
+      if (known_ != nullptr) {
+        ENN_ASSIGN(auto steps, decompose_attention(graph_, call));
+        if (steps) return add_steps(results[0], std::move(*steps));
+      }
+    }
     ENN_ASSIGN(const NodeId id, import_call(graph_, call));
     const std::vector<ValueId> values = graph_.node(id).outputs;
     if (values.size() != results.size()) {
@@ -199,6 +193,41 @@ class ProgramReader {
     }
     for (std::size_t i = 0; i < results.size(); ++i) ENN_TRY(define(results[i], values[i]));
     return {};
+  }
+
+  // The calls in place of one whose result has the name `result`.
+  Status add_steps(const std::string& result, std::vector<DecompositionStep> steps) {
+    std::vector<MadeCall>& made = state_.made[state_.calls.size()];
+    for (DecompositionStep& step : steps) {
+      MadeCall item{unique_name(step.call.name), std::move(step.call), {}, kNone};
+      item.call.name = item.name;
+      item.nodes.first = static_cast<NodeId>(graph_.node_count());
+      if (step.data != nullptr) {
+        item.value =
+            graph_.add_constant(item.name, item.call.results.front(), std::move(step.data));
+      } else {
+        for (auto& [name, argument] : item.call.arguments) {
+          auto* tensor = std::get_if<TensorArgument>(&argument);
+          if (tensor != nullptr && tensor->id >= kMadeTensor) {
+            tensor->id = made[tensor->id - kMadeTensor].value;
+          }
+        }
+        ENN_ASSIGN(const NodeId id, import_call(graph_, item.call));
+        item.value = graph_.node(id).outputs[0];
+      }
+      item.nodes.last = static_cast<NodeId>(graph_.node_count());
+      made.push_back(std::move(item));
+    }
+    return define(result, made.back().value);
+  }
+
+  // As FX names: with the first number that makes it unique.
+  std::string unique_name(const std::string& wanted) {
+    std::string name = wanted;
+    for (int i = 1; metas_.contains(name) || !made_names_.insert(name).second; ++i) {
+      name = str(wanted, '_', i);
+    }
+    return name;
   }
 
   Status set_outputs(const Element& graph) {
@@ -223,12 +252,12 @@ class ProgramReader {
 
   const ZipArchive& zip_;
   ExportedProgram::State& state_;
+  const ExportedProgram::State* known_;
   Graph& graph_ = state_.graph;
   std::uint64_t budget_;
-  std::string root_;
-  std::string model_;
   Symbols symbols_;
   std::unordered_map<std::string_view, Element> metas_;
+  std::unordered_set<std::string> made_names_;
 };
 
 // Import functions name what the archive names; only a clean sentence leaves.
@@ -237,17 +266,28 @@ std::string clean(std::string message) {
   return message;
 }
 
-}  // namespace
-
-Result<std::shared_ptr<const ExportedProgram::State>> read_program(
-    std::shared_ptr<const ArchiveBytes> archive, const ExportOptions& options) {
+Result<std::shared_ptr<const ExportedProgram::State>> read(
+    std::shared_ptr<const ArchiveBytes> archive, const ExportOptions& options,
+    const ExportedProgram::State* known) {
   ENN_ASSIGN(const ZipArchive zip, ZipArchive::open(archive->bytes()));
   auto state = std::make_shared<ExportedProgram::State>();
   state->archive = std::move(archive);
   state->options = options;
-  const Status status = ProgramReader(zip, *state).read();
+  const Status status = ProgramReader(zip, *state, known).read();
   if (!status.ok()) return Status(status.code(), clean(status.message()));
   return std::shared_ptr<const ExportedProgram::State>(std::move(state));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const ExportedProgram::State>> read_program(
+    std::shared_ptr<const ArchiveBytes> archive, const ExportOptions& options) {
+  return read(std::move(archive), options, nullptr);
+}
+
+Result<std::shared_ptr<const ExportedProgram::State>> read_decomposed(
+    const ExportedProgram::State& program) {
+  return read(program.archive, program.options, &program);
 }
 
 }  // namespace enn

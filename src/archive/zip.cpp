@@ -21,6 +21,12 @@ constexpr std::size_t kLocator64Size = 20;
 constexpr std::size_t kLongestComment = 65535;
 constexpr std::uint16_t kZip64Extra = 1;
 constexpr std::uint16_t kEncrypted = 1;
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kPaddingHeaderSize = 4;
+constexpr std::uint16_t kPaddingExtra = 0x4246;  // "FB"
+constexpr std::uint16_t kVersionNeeded = 20;
+constexpr std::uint16_t kNamesAreUtf8 = 0x0800;
+constexpr std::uint16_t kFirstDate = 0x0021;  // 1980-01-01
 constexpr std::uint32_t kFull32 = 0xFFFFFFFFU;
 constexpr std::uint16_t kFull16 = 0xFFFFU;
 
@@ -59,6 +65,12 @@ std::uint32_t load32(std::span<const std::byte> bytes, std::size_t at) {
 
 std::uint16_t load16(std::span<const std::byte> bytes, std::size_t at) {
   return static_cast<std::uint16_t>(load(bytes, at, 2));
+}
+
+void store(std::vector<std::byte>& out, std::uint64_t value, unsigned width) {
+  for (unsigned i = 0; i < width; ++i) {
+    out.push_back(static_cast<std::byte>(value >> (8U * i)));
+  }
 }
 
 // `size` bytes from `offset`, or nothing when they do not all exist.
@@ -176,6 +188,15 @@ std::vector<std::string> ZipArchive::names(std::string_view prefix, std::string_
   return out;
 }
 
+std::vector<std::string> ZipArchive::names_by_place() const {
+  std::vector<std::pair<std::uint64_t, std::string>> places;
+  for (const auto& [name, entry] : entries_) places.emplace_back(entry.offset, name);
+  std::sort(places.begin(), places.end());
+  std::vector<std::string> out;
+  for (auto& [offset, name] : places) out.push_back(std::move(name));
+  return out;
+}
+
 Result<std::span<const std::byte>> ZipArchive::read(std::string_view name) const {
   const auto found = entries_.find(name);
   if (found == entries_.end()) {
@@ -201,6 +222,63 @@ Result<std::span<const std::byte>> ZipArchive::read(std::string_view name) const
     return malformed(str("the entry '", shown, "' does not have its checksum"));
   }
   return *contents;
+}
+
+void ZipWriter::add(std::string_view name, std::span<const std::byte> contents) {
+  if (contents.size() >= kFull32 || bytes_.size() >= kFull32 || name.size() >= kFull16) {
+    too_large_ = true;
+    return;
+  }
+  const auto offset = static_cast<std::uint32_t>(bytes_.size());
+  const auto size = static_cast<std::uint32_t>(contents.size());
+  const std::uint32_t crc = zip_crc32(contents);
+  const std::size_t unpadded = bytes_.size() + kLocalHeaderSize + name.size() + kPaddingHeaderSize;
+  const std::size_t padding = (kAlignment - unpadded % kAlignment) % kAlignment;
+  const auto name_bytes = std::as_bytes(std::span(name));
+  // What both headers have in common, from the version that a reader needs to the name's size.
+  const auto common = [&](std::vector<std::byte>& out) {
+    store(out, kVersionNeeded, 2);
+    store(out, kNamesAreUtf8, 2);
+    store(out, 0, 2);  // stored
+    store(out, 0, 2);  // time
+    store(out, kFirstDate, 2);
+    store(out, crc, 4);
+    store(out, size, 4);
+    store(out, size, 4);
+    store(out, name.size(), 2);
+  };
+  store(bytes_, kLocalHeader, 4);
+  common(bytes_);
+  store(bytes_, kPaddingHeaderSize + padding, 2);
+  bytes_.insert(bytes_.end(), name_bytes.begin(), name_bytes.end());
+  store(bytes_, kPaddingExtra, 2);
+  store(bytes_, padding, 2);
+  bytes_.resize(bytes_.size() + padding);
+  bytes_.insert(bytes_.end(), contents.begin(), contents.end());
+
+  store(directory_, kDirectoryHeader, 4);
+  store(directory_, 0, 2);  // version that made it
+  common(directory_);
+  for (const unsigned width : {2U, 2U, 2U, 2U, 4U}) store(directory_, 0, width);
+  store(directory_, offset, 4);
+  directory_.insert(directory_.end(), name_bytes.begin(), name_bytes.end());
+  ++count_;
+}
+
+Result<std::vector<std::byte>> ZipWriter::finish() && {
+  if (too_large_ || bytes_.size() >= kFull32 || count_ >= kFull16) {
+    return error(Code::ResourceExhausted, "the archive would be larger than 4 GiB");
+  }
+  const std::size_t offset = bytes_.size();
+  bytes_.insert(bytes_.end(), directory_.begin(), directory_.end());
+  store(bytes_, kEndOfDirectory, 4);
+  store(bytes_, 0, 4);  // disks
+  store(bytes_, count_, 2);
+  store(bytes_, count_, 2);
+  store(bytes_, directory_.size(), 4);
+  store(bytes_, offset, 4);
+  store(bytes_, 0, 2);  // comment
+  return std::move(bytes_);
 }
 
 }  // namespace enn

@@ -29,6 +29,8 @@ class ZipArchive {
   // The names that begin with `prefix` and end with `suffix`, in alphabetical order.
   [[nodiscard]] std::vector<std::string> names(std::string_view prefix,
                                                std::string_view suffix) const;
+  // All names in the order in which their contents lie in the file.
+  [[nodiscard]] std::vector<std::string> names_by_place() const;
   // The contents of a stored entry, a part of the archive's bytes, with the checksum compared.
   [[nodiscard]] Result<std::span<const std::byte>> read(std::string_view name) const;
 
@@ -47,6 +49,20 @@ class ZipArchive {
 
   std::span<const std::byte> bytes_;
   std::map<std::string, Entry, std::less<>> entries_;
+};
+
+// Writes stored entries; the contents of each begin at a multiple of 64 bytes, as torch's do.
+class ZipWriter {
+ public:
+  void add(std::string_view name, std::span<const std::byte> contents);
+  // ResourceExhausted when the file would need zip64.
+  [[nodiscard]] Result<std::vector<std::byte>> finish() &&;
+
+ private:
+  std::vector<std::byte> bytes_;
+  std::vector<std::byte> directory_;
+  std::uint64_t count_ = 0;
+  bool too_large_ = false;
 };
 
 }  // namespace enn
