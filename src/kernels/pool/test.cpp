@@ -81,6 +81,20 @@ TEST(Pool, EveryRowEqualsReference) {
   }
 }
 
+TEST(Pool, NanIsTheMaximumOfAWindowWhereverItLies) {
+  for (const PoolKernel& kernel : kPoolKernels) {
+    if (kernel.op != PoolOp::MaxF32 || !testing::cpu_has(kernel.needs)) continue;
+    for (std::size_t at = 0; at < 3; ++at) {
+      std::vector<float> reals{1.0F, 2.0F, 3.0F};
+      reals[at] = NAN;
+      const PoolParams params;
+      float out = 0.0F;
+      kernel.run(params, {reals.data(), 1, 3, 12, 4, 1.0F}, &out);
+      EXPECT_TRUE(std::isnan(out)) << kernel.name << " at " << at;
+    }
+  }
+}
+
 TEST(Pool, ReferenceAgainstPlainArithmetic) {
   // Two pixels of three channels.
   const std::vector<std::uint8_t> bytes = {1, 200, 30, 4, 100, 60};

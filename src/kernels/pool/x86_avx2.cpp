@@ -25,7 +25,58 @@ inline __m256i load32(const std::uint8_t* in, std::int64_t n) {
   return _mm256_set_m128i(n > 16 ? load_partial(in + 16, n - 16) : _mm_setzero_si128(), low);
 }
 
+// The first n of eight lanes, n >= 1.
+inline __m256i first_lanes(std::int64_t n) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<std::int32_t>(n < 8 ? n : 8)), lane);
+}
+
+inline __m256 load8(const std::uint8_t* pixel, std::int64_t channel, __m256i lanes) {
+  return _mm256_maskload_ps(reinterpret_cast<const float*>(pixel) + channel, lanes);
+}
+
+inline __m256 larger_or_nan(__m256 best, __m256 x) {
+  const __m256 larger = _mm256_cmp_ps(x, best, _CMP_GT_OQ);
+  return _mm256_blendv_ps(best, x, _mm256_or_ps(larger, _mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+}
+
 }  // namespace
+
+void max_pool_f32_avx2(const PoolParams& params, const PoolWindow& window, void* out) noexcept {
+  auto* result = static_cast<float*>(out);
+  const __m256 lowest = _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(0xFF800000U)));
+  for (std::int64_t c = 0; c < params.channels; c += 16) {
+    const std::int64_t n = params.channels - c;
+    const __m256i lanes0 = first_lanes(n);
+    const __m256i lanes1 = first_lanes(n - 8);
+    __m256 best0 = lowest;
+    __m256 best1 = lowest;
+    for_each_pixel(window, [&](const std::uint8_t* pixel) {
+      best0 = larger_or_nan(best0, load8(pixel, c, lanes0));
+      if (n > 8) best1 = larger_or_nan(best1, load8(pixel, c + 8, lanes1));
+    });
+    _mm256_maskstore_ps(result + c, lanes0, best0);
+    if (n > 8) _mm256_maskstore_ps(result + c + 8, lanes1, best1);
+  }
+}
+
+void average_pool_f32_avx2(const PoolParams& params, const PoolWindow& window, void* out) noexcept {
+  auto* result = static_cast<float*>(out);
+  const __m256 divisor = _mm256_set1_ps(window.divisor);
+  for (std::int64_t c = 0; c < params.channels; c += 16) {
+    const std::int64_t n = params.channels - c;
+    const __m256i lanes0 = first_lanes(n);
+    const __m256i lanes1 = first_lanes(n - 8);
+    __m256 sum0 = _mm256_setzero_ps();
+    __m256 sum1 = _mm256_setzero_ps();
+    for_each_pixel(window, [&](const std::uint8_t* pixel) {
+      sum0 = _mm256_add_ps(sum0, load8(pixel, c, lanes0));
+      if (n > 8) sum1 = _mm256_add_ps(sum1, load8(pixel, c + 8, lanes1));
+    });
+    _mm256_maskstore_ps(result + c, lanes0, _mm256_div_ps(sum0, divisor));
+    if (n > 8) _mm256_maskstore_ps(result + c + 8, lanes1, _mm256_div_ps(sum1, divisor));
+  }
+}
 
 void max_pool_u8_avx2(const PoolParams& params, const PoolWindow& window, void* out) noexcept {
   auto* result = static_cast<std::uint8_t*>(out);
