@@ -58,7 +58,7 @@ EXTERNAL = {
     "nanobind": {"python"},
     "simdjson.h": {"archive"},
     "flatbuffers": {"ops", "compiler", "lowering", "execute", "runtime"},
-    "nlohmann": {"archive", "lowering", "pt2e", "python"},
+    "nlohmann": {"archive", "lowering", "pt2e", "python", "quantizer"},
     "immintrin.h": {"kernels", "base"},
     "arm_neon.h": {"kernels", "base"},
 }

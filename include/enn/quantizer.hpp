@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@ namespace enn {
 
 class Annotations;
 class Graph;
+struct Node;
 
 // Names and numbers as in executorch.backends.samsung.quantizer.
 enum class Precision : std::uint8_t { A8W8 = 3 };
@@ -31,7 +33,7 @@ class EnnQuantizer {
   void set_quant_params(Precision precision, bool is_per_channel = true, bool is_qat = false);
 
   // How the ranges of activations are found, by name (observer_names()): for all of them, for the
-  // results of one kind of operator (an IR name such as "conv" or an overload such as
+  // results of one kind of operator (an IR name such as "convolution" or an overload such as
   // "aten.conv2d.default"), or for the nodes whose name matches a pattern ('*' and '?'). The most
   // specific wins: name, then operator, then all. Unknown names are errors that list the known.
   [[nodiscard]] Status set_observer(std::string_view observer);
@@ -45,6 +47,9 @@ class EnnQuantizer {
   [[nodiscard]] std::string to_json() const;
   [[nodiscard]] static Result<EnnQuantizer> from_json(std::string_view json);
 
+  [[nodiscard]] bool is_qat() const { return is_qat_; }
+  [[nodiscard]] Compatibility compatibility() const { return compatibility_; }
+
   // Precondition: verify(graph) is Ok. As upstream places, `graph` must have been imported with
   // import_uninterpreted.
   [[nodiscard]] Annotations annotate(const Graph& graph) const;
@@ -54,6 +59,12 @@ class EnnQuantizer {
     std::string subject;  // an operator or a pattern of names
     std::string observer;
   };
+
+  // The setting that leaves the node in float, or "".
+  [[nodiscard]] std::string excluded_by(const Node& node) const;
+  // What was set for a node, or for a graph input of that name when `node` is null.
+  [[nodiscard]] std::optional<std::string_view> observer_for(const Node* node,
+                                                             std::string_view name) const;
 
   Compatibility compatibility_;
   Precision precision_ = Precision::A8W8;

@@ -13,7 +13,7 @@
 
 #include "bindings.hpp"
 #include "enn/parallel.hpp"
-#include "pt2e/json.hpp"
+#include "quantizer/json.hpp"
 #include "pt2e/observer.hpp"
 
 namespace enn::python {

@@ -11,8 +11,8 @@
 #include "kernels/split.hpp"
 #include "pt2e/cpu.hpp"
 #include "pt2e/histogram.hpp"
-#include "pt2e/json.hpp"
 #include "quantizer/explain.hpp"
+#include "quantizer/json.hpp"
 
 namespace enn {
 

@@ -162,6 +162,9 @@ class Explainer {
     if (std::ranges::find(kept_, id) != kept_.end()) {
       row.decision = "annotated by others";
       row.reason = "the model was annotated before, or by a custom annotation, and that wins";
+    } else if (!annotations_.excluded_by(id).empty()) {
+      row.decision = "in float";
+      row.reason = "excluded by " + annotations_.excluded_by(id);
     } else if (annotations_.annotated(id)) {
       explain_annotated(id, row);
     } else {
@@ -177,7 +180,8 @@ class Explainer {
       row.operands.emplace_back(graph_.value(operand).name, facts_of(graph_, spec));
     if (annotation.output) row.result = facts_of(graph_, *annotation.output);
     row.decision = "quantized";
-    if (annotation.inputs.empty() && fused_into_[id] != kNone) {
+    if (annotation.inputs.empty() && fused_into_[id] != kNone &&
+        annotations_.excluded_by(fused_into_[id]).empty()) {
       row.decision = "fused";
       row.details.emplace_back("fused with", graph_.node(fused_into_[id]).name);
     } else if (!annotation.output) {

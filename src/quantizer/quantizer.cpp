@@ -5,6 +5,7 @@
 
 #include "ops/common.hpp"
 #include "ops/ops.hpp"
+#include "quantizer/overrides.hpp"
 #include "quantizer/upstream.hpp"
 
 namespace enn {
@@ -49,7 +50,7 @@ QuantizationConfig quantization_config(Precision, bool is_per_channel, bool is_q
 }
 
 Annotations::Annotations(const Graph& graph)
-    : nodes_(graph.node_count()), inputs_(graph.value_count()) {}
+    : nodes_(graph.node_count()), inputs_(graph.value_count()), excluded_(graph.node_count()) {}
 
 void EnnQuantizer::set_quant_params(Precision precision, bool is_per_channel, bool is_qat) {
   precision_ = precision;
@@ -89,23 +90,67 @@ std::vector<bool> values_read_quantized(const Graph& graph, const Annotations& a
   return read;
 }
 
-}  // namespace
-
-Annotations EnnQuantizer::annotate(const Graph& graph) const {
-  QuantizationConfig config = quantization_config(precision_, is_per_channel_, is_qat_);
-  if (compatibility_ == Compatibility::Upstream) return annotate_as_upstream(graph, config);
-  if (!is_qat_) config.activation.observer = Observer::Histogram;
+Annotations place(const Graph& graph, const QuantizationConfig& config) {
   Annotations annotations(graph);
   for (const NodeId id : graph.order()) {
     if (annotations.annotated(id) || is_internal(graph.node(id))) continue;
-    enn::annotate(graph, id, config, annotations);
+    annotate(graph, id, config, annotations);
     if (annotations.annotated(id)) see_through_internal(graph, id, annotations);
   }
+  return annotations;
+}
+
+// Inputs are quantized when something reads them in 8 bits.
+void annotate_inputs(const Graph& graph, const QuantizationConfig& config,
+                     Annotations& annotations) {
   const std::vector<bool> read = values_read_quantized(graph, annotations);
   for (const ValueId id : graph.inputs()) {
     if (read[id] && is_float_value(graph, id) && !is_score_mask(graph, id)) {
       annotations.set_input(id, config.activation);
     }
+  }
+}
+
+}  // namespace
+
+std::string EnnQuantizer::excluded_by(const Node& node) const {
+  for (const std::string& pattern : excluded_nodes_) {
+    if (matches(pattern, node.name)) return "exclude_node('" + pattern + "')";
+  }
+  for (const std::string& op : excluded_operators_) {
+    if (is_operator(node, op)) return "exclude_operator('" + op + "')";
+  }
+  return "";
+}
+
+std::optional<std::string_view> EnnQuantizer::observer_for(const Node* node,
+                                                           std::string_view name) const {
+  for (std::size_t i = nodes_.size(); i-- > 0;) {
+    if (matches(nodes_[i].subject, name)) return nodes_[i].observer;
+  }
+  for (std::size_t i = operators_.size(); i-- > 0;) {
+    if (node != nullptr && is_operator(*node, operators_[i].subject)) return operators_[i].observer;
+  }
+  return std::nullopt;
+}
+
+Annotations EnnQuantizer::annotate(const Graph& graph) const {
+  QuantizationConfig config = quantization_config(precision_, is_per_channel_, is_qat_);
+  const bool upstream = compatibility_ == Compatibility::Upstream;
+  if (!is_qat_) {
+    const Observer standard = upstream ? Observer::MinMax : Observer::Histogram;
+    config.activation.observer = observer_of_name(observer_).value_or(standard);
+  }
+  Annotations annotations = upstream ? annotate_as_upstream(graph, config) : place(graph, config);
+  exclude(graph, config, [this](const Node& node) { return excluded_by(node); }, annotations);
+  if (!upstream) annotate_inputs(graph, config, annotations);
+  if (!is_qat_ && !(nodes_.empty() && operators_.empty())) {
+    choose_observers(
+        graph,
+        [this](const Node* node, std::string_view name) {
+          return observer_of_name(observer_for(node, name).value_or(""));
+        },
+        annotations);
   }
   return annotations;
 }

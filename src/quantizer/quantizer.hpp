@@ -86,10 +86,14 @@ class Annotations {
   void set(NodeId id, Annotation annotation) { nodes_[id] = std::move(annotation); }
   void clear(NodeId id) { nodes_[id].reset(); }
   void set_input(ValueId id, Spec spec) { inputs_[id] = spec; }
+  // Which setting of the user's left the node in float; empty when none did.
+  [[nodiscard]] const std::string& excluded_by(NodeId id) const { return excluded_[id]; }
+  void set_excluded(NodeId id, std::string by) { excluded_[id] = std::move(by); }
 
  private:
   std::vector<std::optional<Annotation>> nodes_;
   std::vector<std::optional<Spec>> inputs_;  // indexed by ValueId
+  std::vector<std::string> excluded_;
 };
 
 }  // namespace enn

@@ -22,6 +22,9 @@ namespace enn {
 [[nodiscard]] Result<std::uint64_t> count_from(const nlohmann::json& object, std::string_view name);
 [[nodiscard]] Result<std::string> string_from(const nlohmann::json& object, std::string_view name);
 
+// Whether the document is of the format and version that we write.
+[[nodiscard]] Status check_format(const nlohmann::json& document, std::string_view format,
+                                  std::uint64_t version);
 // Whether object["kind"] is `kind`; otherwise an error that says what it is.
 [[nodiscard]] Status check_kind(const nlohmann::json& object, std::string_view kind);
 

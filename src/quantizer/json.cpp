@@ -1,4 +1,4 @@
-#include "pt2e/json.hpp"
+#include "quantizer/json.hpp"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -72,6 +72,20 @@ Result<std::string> string_from(const json& object, std::string_view name) {
   const json* value = member(object, name);
   if (value == nullptr || !value->is_string()) return wrong(name, "a text");
   return value->get<std::string>();
+}
+
+Status check_format(const json& document, std::string_view format, std::uint64_t version) {
+  ENN_ASSIGN(const std::string actual, string_from(document, "format"));
+  if (actual != format) {
+    return error(Code::InvalidArgument, "the format is '", printable(actual), "', expected '",
+                 format, "'");
+  }
+  ENN_ASSIGN(const std::uint64_t written, count_from(document, "version"));
+  if (written != version) {
+    return error(Code::InvalidArgument, "version ", written, " of ", format,
+                 " is not known; this engine reads version ", version);
+  }
+  return {};
 }
 
 Status check_kind(const json& object, std::string_view kind) {

@@ -1,0 +1,111 @@
+#include "pt2e/fuse_batch_norms.hpp"
+
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "ops/common.hpp"
+#include "ops/constants.hpp"
+
+namespace enn {
+
+namespace {
+
+bool is_float_constant(const Graph& graph, ValueId id) {
+  const Value& value = graph.value(id);
+  return value.is_constant() && value.type.dtype == DType::Float32;
+}
+
+// The convolution that the batch norm is folded into, or kNone.
+NodeId foldable_convolution(const Graph& graph, const Node& norm) {
+  if (norm.op != Op::BatchNorm || norm.attrs.boolean("training")) return kNone;
+  const ValueId input = norm.inputs[0];
+  const NodeId id = graph.value(input).producer;
+  if (id == kNone || graph.node(id).op != Op::Convolution) return kNone;
+  if (graph.users(input).size() != 1 || graph.is_output(input)) return kNone;
+  for (std::size_t i = 1; i < norm.inputs.size(); ++i) {
+    if (norm.inputs[i] != kNone && !is_float_constant(graph, norm.inputs[i])) return kNone;
+  }
+  const Node& convolution = graph.node(id);
+  if (!is_float_constant(graph, convolution.inputs[1])) return kNone;
+  const ValueId bias = convolution.inputs[2];
+  return bias == kNone || is_float_constant(graph, bias) ? id : kNone;
+}
+
+Result<std::vector<float>> floats_or(const Graph& graph, ValueId id, std::size_t count,
+                                     float otherwise) {
+  if (id == kNone) return std::vector<float>(count, otherwise);
+  return constant_floats(graph, id);
+}
+
+// Which channel of the result element i of a convolution's weight belongs to.
+class OutputChannel {
+ public:
+  OutputChannel(const Node& convolution, const Shape& weight) {
+    inner_ = 1;
+    for (std::size_t i = 2; i < weight.size(); ++i) inner_ *= static_cast<std::size_t>(weight[i]);
+    second_ = static_cast<std::size_t>(weight[1]);
+    transposed_ = convolution.attrs.boolean("transposed");
+    per_group_ = static_cast<std::size_t>(weight[0] / convolution.attrs.integer("groups", 1));
+  }
+  [[nodiscard]] std::size_t operator()(std::size_t i) const {
+    const std::size_t first = i / (second_ * inner_);
+    if (!transposed_) return first;
+    return first / per_group_ * second_ + i / inner_ % second_;
+  }
+
+ private:
+  std::size_t inner_;
+  std::size_t second_;
+  std::size_t per_group_;
+  bool transposed_;
+};
+
+// weight * (norm_weight / sqrt(variance + eps)), (bias - mean) / sqrt(…) * norm_weight + norm_bias,
+// each operation in float32.
+Status fold(Graph& graph, NodeId norm_id, NodeId convolution_id) {
+  const Node norm = graph.node(norm_id);
+  const Node convolution = graph.node(convolution_id);
+  ENN_ASSIGN(const std::vector<float> mean, constant_floats(graph, norm.inputs[3]));
+  ENN_ASSIGN(const std::vector<float> variance, constant_floats(graph, norm.inputs[4]));
+  const std::size_t channels = mean.size();
+  ENN_ASSIGN(const std::vector<float> scale, floats_or(graph, norm.inputs[1], channels, 1.0F));
+  ENN_ASSIGN(const std::vector<float> shift, floats_or(graph, norm.inputs[2], channels, 0.0F));
+  ENN_ASSIGN(std::vector<float> bias, floats_or(graph, convolution.inputs[2], channels, 0.0F));
+  ENN_ASSIGN(std::vector<float> weight, constant_floats(graph, convolution.inputs[1]));
+  const auto eps = static_cast<float>(norm.attrs.number("eps"));
+  std::vector<float> inverse_deviation(channels);
+  for (std::size_t c = 0; c < channels; ++c) {
+    inverse_deviation[c] = 1.0F / std::sqrt(variance[c] + eps);
+    bias[c] = (bias[c] - mean[c]) * inverse_deviation[c] * scale[c] + shift[c];
+  }
+  const Shape shape = graph.value(convolution.inputs[1]).type.shape;
+  const OutputChannel channel(convolution, shape);
+  for (std::size_t i = 0; i < weight.size(); ++i) {
+    const std::size_t c = channel(i);
+    weight[i] *= scale[c] * inverse_deviation[c];
+  }
+  Node& fused = graph.node(convolution_id);
+  const std::string weight_name = graph.value(convolution.inputs[1]).name + "_fused";
+  const std::string bias_name = convolution.name + "_bias_fused";
+  const ValueId new_weight = add_float_constant(graph, weight_name, shape, weight);
+  const ValueId new_bias =
+      add_float_constant(graph, bias_name, {static_cast<std::int64_t>(channels)}, bias);
+  fused.inputs[1] = new_weight;
+  fused.inputs[2] = new_bias;
+  graph.replace_uses(norm.outputs[0], norm.inputs[0]);
+  graph.erase_node(norm_id);
+  return {};
+}
+
+}  // namespace
+
+Status fuse_batch_norms(Graph& graph) {
+  for (const NodeId id : graph.order()) {
+    const NodeId convolution = foldable_convolution(graph, graph.node(id));
+    if (convolution != kNone) ENN_TRY(fold(graph, id, convolution));
+  }
+  return {};
+}
+
+}  // namespace enn

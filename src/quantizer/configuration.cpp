@@ -1,0 +1,165 @@
+// What a user sets on EnnQuantizer, and its JSON.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "enn/quantizer.hpp"
+#include "ops/import.hpp"
+#include "quantizer/explain.hpp"
+#include "quantizer/json.hpp"
+#include "quantizer/overrides.hpp"
+
+namespace enn {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kFormat = "openenn.quantizer";
+constexpr std::uint64_t kVersion = 1;
+constexpr std::size_t kMaxPattern = 1000;
+
+Status check_observer(std::string_view name) {
+  if (observer_of_name(name)) return {};
+  return error(Code::InvalidArgument, "observer '", printable(name), "' is not known; there are ",
+               list_str(observer_names()));
+}
+
+Status check_operator(std::string_view name) {
+  if (op_from_string(name)) return {};
+  const std::vector<OverloadInfo> known = overloads();
+  const bool listed = std::any_of(known.begin(), known.end(), [&](const OverloadInfo& overload) {
+    return overload.target == name;
+  });
+  if (listed) return {};
+  return error(Code::InvalidArgument, "operator '", printable(name),
+               "' is not known; docs/operators.md lists the overloads");
+}
+
+std::string_view name_of(Compatibility compatibility) {
+  return compatibility == Compatibility::Upstream ? "UPSTREAM" : "DEFAULT";
+}
+
+Result<bool> bool_from(const json& object, std::string_view name) {
+  const auto found = object.find(name);
+  if (found == object.end() || !found->is_boolean()) {
+    return error(Code::InvalidArgument, "'", name, "' is missing or not true or false");
+  }
+  return found->get<bool>();
+}
+
+// The members of the array object[name], each an object; none when it is absent.
+Result<std::vector<json>> objects_from(const json& object, std::string_view name) {
+  const auto found = object.find(name);
+  if (found == object.end()) return std::vector<json>();
+  if (!found->is_array() || !std::all_of(found->begin(), found->end(),
+                                         [](const json& item) { return item.is_object(); })) {
+    return error(Code::InvalidArgument, "'", name, "' is not a list of objects");
+  }
+  return std::vector<json>(found->begin(), found->end());
+}
+
+}  // namespace
+
+std::vector<std::string_view> observer_names() {
+  return {"minmax", "moving_average", "histogram", "percentile", "mse", "kl"};
+}
+
+std::optional<Observer> observer_of_name(std::string_view name) {
+  if (name == "minmax") return Observer::MinMax;
+  if (name == "moving_average") return Observer::MovingAverageMinMax;
+  if (name == "histogram") return Observer::Histogram;
+  if (name == "percentile") return Observer::Percentile;
+  if (name == "mse") return Observer::Mse;
+  if (name == "kl") return Observer::Kl;
+  return std::nullopt;
+}
+
+Status EnnQuantizer::set_observer(std::string_view observer) {
+  ENN_TRY(check_observer(observer));
+  observer_ = observer;
+  return {};
+}
+
+Status EnnQuantizer::set_observer_for_operator(std::string_view op, std::string_view observer) {
+  ENN_TRY(check_operator(op));
+  ENN_TRY(check_observer(observer));
+  operators_.push_back({std::string(op), std::string(observer)});
+  return {};
+}
+
+Status EnnQuantizer::set_observer_for_node(std::string_view pattern, std::string_view observer) {
+  ENN_TRY(check_observer(observer));
+  nodes_.push_back({std::string(pattern), std::string(observer)});
+  return {};
+}
+
+void EnnQuantizer::exclude_node(std::string_view pattern) { excluded_nodes_.emplace_back(pattern); }
+
+Status EnnQuantizer::exclude_operator(std::string_view op) {
+  ENN_TRY(check_operator(op));
+  excluded_operators_.emplace_back(op);
+  return {};
+}
+
+std::string EnnQuantizer::to_json() const {
+  json document = {{"format", kFormat},
+                   {"version", kVersion},
+                   {"precision", "A8W8"},
+                   {"compatibility", name_of(compatibility_)},
+                   {"is_per_channel", is_per_channel_},
+                   {"is_qat", is_qat_}};
+  if (!observer_.empty()) document["observer"] = observer_;
+  for (const Override& item : operators_) {
+    document["observers"].push_back({{"operator", item.subject}, {"observer", item.observer}});
+  }
+  for (const Override& item : nodes_) {
+    document["observers"].push_back({{"node", item.subject}, {"observer", item.observer}});
+  }
+  for (const std::string& op : excluded_operators_)
+    document["excluded"].push_back({{"operator", op}});
+  for (const std::string& node : excluded_nodes_) document["excluded"].push_back({{"node", node}});
+  return document.dump(-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace);
+}
+
+Result<EnnQuantizer> EnnQuantizer::from_json(std::string_view text) {
+  ENN_ASSIGN(const json document, parse_object(text, "the quantizer's configuration"));
+  ENN_TRY(check_format(document, kFormat, kVersion));
+  ENN_ASSIGN(const std::string compatibility, string_from(document, "compatibility"));
+  ENN_ASSIGN(const std::string precision, string_from(document, "precision"));
+  ENN_ASSIGN(const Compatibility placement, compatibility_from_string(compatibility));
+  ENN_ASSIGN(const Precision kind, precision_from_string(precision));
+  ENN_ASSIGN(const bool is_per_channel, bool_from(document, "is_per_channel"));
+  ENN_ASSIGN(const bool is_qat, bool_from(document, "is_qat"));
+  EnnQuantizer quantizer(placement);
+  quantizer.set_quant_params(kind, is_per_channel, is_qat);
+  if (document.contains("observer")) {
+    ENN_ASSIGN(const std::string observer, string_from(document, "observer"));
+    ENN_TRY(quantizer.set_observer(observer));
+  }
+  ENN_ASSIGN(const std::vector<json> observers, objects_from(document, "observers"));
+  for (const json& item : observers) {
+    ENN_ASSIGN(const std::string observer, string_from(item, "observer"));
+    if (item.contains("operator")) {
+      ENN_ASSIGN(const std::string op, string_from(item, "operator"));
+      ENN_TRY(quantizer.set_observer_for_operator(op, observer));
+    } else {
+      ENN_ASSIGN(const std::string node, string_from(item, "node"));
+      if (node.size() > kMaxPattern) return error(Code::InvalidArgument, "'node' is too long");
+      ENN_TRY(quantizer.set_observer_for_node(node, observer));
+    }
+  }
+  ENN_ASSIGN(const std::vector<json> excluded, objects_from(document, "excluded"));
+  for (const json& item : excluded) {
+    if (item.contains("operator")) {
+      ENN_ASSIGN(const std::string op, string_from(item, "operator"));
+      ENN_TRY(quantizer.exclude_operator(op));
+    } else {
+      ENN_ASSIGN(const std::string node, string_from(item, "node"));
+      if (node.size() > kMaxPattern) return error(Code::InvalidArgument, "'node' is too long");
+      quantizer.exclude_node(node);
+    }
+  }
+  return quantizer;
+}
+
+}  // namespace enn

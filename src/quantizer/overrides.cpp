@@ -1,0 +1,144 @@
+#include "quantizer/overrides.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "ops/common.hpp"
+#include "ops/fusion.hpp"
+
+namespace enn {
+
+namespace {
+
+using Edge = std::pair<ValueId, NodeId>;
+
+// The edges and values that have a spec.
+std::set<Edge> annotated_edges(const Graph& graph, const Annotations& annotations) {
+  std::set<Edge> edges;
+  for (const ValueId id : graph.inputs()) {
+    if (annotations.input(id)) edges.emplace(id, kNone);
+  }
+  for (const NodeId id : graph.order()) {
+    if (!annotations.annotated(id)) continue;
+    const Annotation& annotation = *annotations.node(id);
+    for (const auto& [value, spec] : annotation.inputs) edges.emplace(value, id);
+    if (annotation.output) edges.emplace(graph.node(id).outputs.front(), kNone);
+  }
+  return edges;
+}
+
+// For each node, the one before it in a fused chain, or kNone.
+std::vector<NodeId> fused_predecessors(const Graph& graph) {
+  std::vector<NodeId> before(graph.node_count(), kNone);
+  for (const NodeId id : graph.order()) {
+    NodeId last = id;
+    for (const NodeId follower : fused_followers(graph, id)) {
+      if (before[follower] == kNone) before[follower] = last;
+      last = follower;
+    }
+  }
+  return before;
+}
+
+}  // namespace
+
+bool matches(std::string_view pattern, std::string_view name) {
+  std::size_t p = 0;
+  std::size_t n = 0;
+  std::size_t star = std::string_view::npos;
+  std::size_t resume = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = n;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
+      ++p;
+      ++n;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      n = ++resume;
+    } else {
+      return false;
+    }
+  }
+  return std::all_of(pattern.begin() + static_cast<std::ptrdiff_t>(p), pattern.end(),
+                     [](char c) { return c == '*'; });
+}
+
+bool is_operator(const Node& node, std::string_view op) {
+  return to_string(node.op) == op || node.target == op;
+}
+
+void exclude(const Graph& graph, const QuantizationConfig& config,
+             const std::function<std::string(const Node&)>& excluded_by, Annotations& annotations) {
+  const std::vector<NodeId> before = fused_predecessors(graph);
+  std::vector<NodeId> order = graph.order();
+  bool any = false;
+  // From the last to the first: an output moves up a chain until a node keeps it.
+  std::reverse(order.begin(), order.end());
+  for (const NodeId id : order) {
+    std::string reason = excluded_by(graph.node(id));
+    if (reason.empty()) continue;
+    any = true;
+    annotations.set_excluded(id, std::move(reason));
+    if (!annotations.annotated(id)) continue;
+    const Annotation lost = *annotations.node(id);
+    annotations.clear(id);
+    const NodeId previous = before[id];
+    if (previous == kNone || !annotations.annotated(previous) || !lost.output) continue;
+    Annotation kept = *annotations.node(previous);
+    if (!kept.output) kept.output = lost.output;
+    annotations.set(previous, std::move(kept));
+  }
+  if (!any) return;
+  const std::set<Edge> edges = annotated_edges(graph, annotations);
+  const auto repair = [&](Spec& spec) {
+    const auto* shared = std::get_if<SharedSpec>(&spec);
+    if (shared != nullptr && !edges.contains({shared->value, shared->consumer})) {
+      spec = config.activation;
+    }
+  };
+  for (const NodeId id : graph.order()) {
+    if (!annotations.annotated(id)) continue;
+    Annotation annotation = *annotations.node(id);
+    for (auto& [value, spec] : annotation.inputs) repair(spec);
+    if (annotation.output) repair(*annotation.output);
+    annotations.set(id, std::move(annotation));
+  }
+}
+
+void choose_observers(
+    const Graph& graph,
+    const std::function<std::optional<Observer>(const Node* node, std::string_view name)>&
+        observer_of,
+    Annotations& annotations) {
+  const std::vector<NodeId> before = fused_predecessors(graph);
+  const auto choose = [&](ValueId id, Spec& spec) {
+    auto* observed = std::get_if<QuantizationSpec>(&spec);
+    const Value& value = graph.value(id);
+    if (observed == nullptr || value.is_constant()) return;
+    std::optional<Observer> chosen;
+    for (NodeId node = value.producer; node != kNone && !chosen; node = before[node]) {
+      chosen = observer_of(&graph.node(node), graph.node(node).name);
+    }
+    if (value.producer == kNone) chosen = observer_of(nullptr, value.name);
+    if (chosen) observed->observer = *chosen;
+  };
+  for (const ValueId id : graph.inputs()) {
+    if (!annotations.input(id)) continue;
+    Spec spec = *annotations.input(id);
+    choose(id, spec);
+    annotations.set_input(id, spec);
+  }
+  for (const NodeId id : graph.order()) {
+    if (!annotations.annotated(id)) continue;
+    Annotation annotation = *annotations.node(id);
+    for (auto& [value, spec] : annotation.inputs) choose(value, spec);
+    if (annotation.output) choose(graph.node(id).outputs.front(), *annotation.output);
+    annotations.set(id, std::move(annotation));
+  }
+}
+
+}  // namespace enn

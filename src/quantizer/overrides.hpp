@@ -1,0 +1,36 @@
+// What a user set for single nodes and operators, applied to annotations.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "quantizer/quantizer.hpp"
+
+namespace enn {
+
+// The observer of a name that EnnQuantizer::set_observer takes.
+[[nodiscard]] std::optional<Observer> observer_of_name(std::string_view name);
+
+// '*' stands for any text, '?' for any character.
+[[nodiscard]] bool matches(std::string_view pattern, std::string_view name);
+// `op` is an IR name or the overload that the node was imported from.
+[[nodiscard]] bool is_operator(const Node& node, std::string_view op);
+
+// Takes the annotations of nodes away for which `excluded_by` gives a reason. What a node of a
+// fused chain loses, the node before it in the chain gets, so that its result is quantized still;
+// what shared a spec with an edge that is gone gets the spec of activations.
+void exclude(const Graph& graph, const QuantizationConfig& config,
+             const std::function<std::string(const Node&)>& excluded_by, Annotations& annotations);
+
+// Gives each spec of an activation the observer for the node that computes it; constants keep
+// theirs. `observer_of` is asked for a node of the chain that it is fused with, the last first, or
+// for a graph input's name, until it has an answer.
+void choose_observers(
+    const Graph& graph,
+    const std::function<std::optional<Observer>(const Node* node, std::string_view name)>&
+        observer_of,
+    Annotations& annotations);
+
+}  // namespace enn
