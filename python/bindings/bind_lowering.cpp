@@ -1,11 +1,13 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "bindings.hpp"
 #include "enn/exported_program.hpp"
 #include "ir/graph.hpp"
 #include "lowering/lowering.hpp"
+#include "lowering/pte_reader.hpp"
 
 namespace enn::python {
 namespace {
@@ -43,6 +45,28 @@ std::pair<nb::bytes, nb::bytes> lower_pt2(const nb::bytes& archive,
   return {bytes_of(program.bytes()), bytes_of(edge.payload())};
 }
 
+using PyMethod =
+    std::tuple<std::string, std::vector<std::string>, std::vector<std::string>,
+               std::vector<std::pair<std::string, nb::bytes>>, std::vector<std::string>>;
+
+std::vector<std::string> texts(const std::vector<std::optional<TensorType>>& types) {
+  std::vector<std::string> out;
+  for (const auto& type : types) out.push_back(type ? to_string(*type) : "");
+  return out;
+}
+
+std::vector<PyMethod> methods_of(const nb::bytes& file) {
+  std::vector<PyMethod> out;
+  for (const PteMethod& method : take(read_pte(span_of(file)))) {
+    std::vector<std::pair<std::string, nb::bytes>> delegates;
+    for (const PteDelegate& delegate : method.delegates)
+      delegates.emplace_back(delegate.id, bytes_of(delegate.payload));
+    out.emplace_back(method.name, texts(method.inputs), texts(method.outputs), std::move(delegates),
+                     method.operators);
+  }
+  return out;
+}
+
 }  // namespace
 
 void bind_lowering(nb::module_& module) {
@@ -66,6 +90,8 @@ void bind_lowering(nb::module_& module) {
   module.def("lower_pt2", &lower_pt2, nb::arg("archive"),
              nb::arg("compile_specs") = std::vector<PyCompileSpec>(),
              "The .pte of a .pt2 archive, and the bytes that the delegate loads from it.");
+  module.def("read_pte", &methods_of, nb::arg("file"),
+             "[(method, inputs, outputs, [(delegate, payload)], operators)] of a .pte.");
 }
 
 }  // namespace enn::python

@@ -1,13 +1,12 @@
 #include "lowering/pte.hpp"
 
-#include <bit>
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <memory>
 #include <numeric>
-#include <optional>
 
-#include "pte_generated.h"
+#include "lowering/pte_format.hpp"
 
 namespace enn {
 namespace {
@@ -17,37 +16,13 @@ namespace {
 constexpr std::uint64_t kTensorAlignment = 16;
 constexpr std::uint64_t kSegmentAlignment = 128;
 constexpr std::uint32_t kPlannedBuffer = 1;  // the only one in use
-constexpr std::size_t kMagicEnd = 8;         // root offset and identifier of the FlatBuffer
-constexpr std::uint32_t kExtendedHeaderBytes = 32;
-
-static_assert(std::endian::native == std::endian::little, "numbers are stored as they lie");
 
 std::uint64_t aligned(std::uint64_t size, std::uint64_t alignment) {
   return (size + alignment - 1) / alignment * alignment;
 }
 
-std::optional<pte::ScalarType> scalar_type(DType dtype) {
-  switch (dtype) {
-    case DType::Float32:
-      return pte::ScalarType_Float;
-    case DType::Float16:
-      return pte::ScalarType_Half;
-    case DType::Float64:
-      return pte::ScalarType_Double;
-    case DType::UInt8:
-      return pte::ScalarType_Byte;
-    case DType::Int8:
-      return pte::ScalarType_Char;
-    case DType::Int16:
-      return pte::ScalarType_Short;
-    case DType::Int32:
-      return pte::ScalarType_Int;
-    case DType::Int64:
-      return pte::ScalarType_Long;
-    case DType::Bool:
-      return pte::ScalarType_Bool;
-  }
-  return std::nullopt;
+pte::ScalarType scalar_type(DType dtype) {
+  return std::ranges::find(pte::kScalarTypes, dtype, &pte::ScalarTypeRow::dtype)->number;
 }
 
 // A tree of torch.utils._pytree in JSON, version 1.
@@ -98,10 +73,8 @@ class MethodWriter {
  private:
   // Every input and result is alive during the one call, so none shares memory.
   Status add_value(const TensorType& type, pte::ExecutionPlanT& plan) {
-    const auto dtype = scalar_type(type.dtype);
-    if (!dtype) return error(Code::Internal, "no number for ", to_string(type.dtype));
     pte::TensorT tensor;
-    tensor.scalar_type = *dtype;
+    tensor.scalar_type = scalar_type(type.dtype);
     for (const std::int64_t size : type.shape) {
       if (size > std::numeric_limits<std::int32_t>::max()) {
         return error(Code::Unsupported, "a .pte file has no room for the tensor ", to_string(type),
@@ -182,20 +155,20 @@ Result<std::vector<std::byte>> write_pte(const DelegatedMethod& method) {
 
   // The extended header lies between the FlatBuffer's identifier and the rest of it, which keeps
   // its alignment because the header's size is a multiple of every one.
-  const std::uint64_t program_size = builder.GetSize() + kExtendedHeaderBytes;
+  const std::uint64_t program_size = builder.GetSize() + pte::kExtendedHeaderBytes;
   const std::uint64_t segment_base = aligned(program_size, kSegmentAlignment);
   std::uint32_t root = 0;
   std::memcpy(&root, body, sizeof(root));
   std::vector<std::byte> out;
   out.reserve(segment_base + method.payload.size());
-  append(out, root + kExtendedHeaderBytes);
-  out.insert(out.end(), body + sizeof(root), body + kMagicEnd);
-  for (const char c : std::string_view("eh00")) append(out, c);
-  append(out, kExtendedHeaderBytes);
+  append(out, root + pte::kExtendedHeaderBytes);
+  out.insert(out.end(), body + sizeof(root), body + pte::kMagicEnd);
+  for (const char c : pte::kExtendedMagic) append(out, c);
+  append(out, pte::kExtendedHeaderBytes);
   append(out, program_size);
   append(out, segment_base);
   append(out, std::uint64_t{method.payload.size()});
-  out.insert(out.end(), body + kMagicEnd, body + builder.GetSize());
+  out.insert(out.end(), body + pte::kMagicEnd, body + builder.GetSize());
   out.resize(segment_base);
   out.insert(out.end(), method.payload.begin(), method.payload.end());
   return out;

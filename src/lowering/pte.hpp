@@ -26,7 +26,7 @@ struct DelegatedMethod {
 
 inline constexpr std::string_view kDelegateName = "EnnBackend";
 
-// Unsupported when the format has no word for an element type or a size.
+// Unsupported when the format has no room for a size.
 [[nodiscard]] Result<std::vector<std::byte>> write_pte(const DelegatedMethod& method);
 
 }  // namespace enn

@@ -143,6 +143,25 @@ def test_compile_specifications_are_the_same() -> None:
     assert bytes(specs[0][0].value) == b'{"chipset":"E9965","perf_mode":0}'
 
 
+class Between(nn.Module):
+    """An operator that is left to others between two that are taken."""
+
+    def forward(self, x):
+        return functional.grid_sample(x.relu(), x[..., :2], align_corners=False).exp(), x.numel()
+
+
+def test_files_of_the_python_door_are_read() -> None:
+    program = torch.export.export(Between(), (torch.rand(1, 4, 4, 4),))
+    file = to_edge_transform_and_lower(program, partitioner=[EnnPartitioner()]).to_executorch().buffer
+    ((name, inputs, outputs, delegates, operators),) = _core.read_pte(file)
+    expected = deserialize_pte_binary(file).program
+    assert (name, inputs, outputs) == ("forward", ["float32[1, 4, 4, 4]"], ["float32[1, 4, 4, 4]", ""])
+    assert [payload for _, payload in delegates] == [bytes(data.data) for data in expected.backend_delegate_data]
+    assert {name for name, _ in delegates} == {"EnnBackend"}
+    assert operators == [f"{op.name}.{op.overload}" for op in expected.execution_plan[0].operators]
+    assert operators
+
+
 class Foreign(nn.Module):
     def forward(self, x):
         return torch.linalg.det(torch.linalg.inv(x.relu()))

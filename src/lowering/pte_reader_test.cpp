@@ -1,0 +1,107 @@
+#include "lowering/pte_reader.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "lowering/pte.hpp"
+
+namespace enn {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+const TensorType kImage{DType::Float32, {1, 3, 4, 4}};
+const TensorType kIndex{DType::Int64, {2}};
+const TensorType kScalar{DType::Bool, {}};
+
+std::vector<std::byte> file() {
+  const std::vector<std::byte> payload(300, std::byte{7});
+  const std::vector<CompileSpec> specs{{"key", {std::byte{1}, std::byte{2}}}};
+  auto bytes = write_pte({.inputs = {kImage, kIndex},
+                          .results = {kScalar},
+                          .arguments = {1, 0},
+                          .outputs = {2, 0},
+                          .compile_specs = specs,
+                          .payload = payload});
+  EXPECT_TRUE(bytes.ok());
+  return bytes.value();
+}
+
+void expect_whole(const Result<std::vector<PteMethod>>& methods) {
+  ASSERT_TRUE(methods.ok()) << methods.status().message();
+  ASSERT_EQ(methods.value().size(), 1U);
+  const PteMethod& method = methods.value()[0];
+  EXPECT_EQ(method.name, "forward");
+  EXPECT_THAT(method.inputs, ElementsAre(kImage, kIndex));
+  EXPECT_THAT(method.outputs, ElementsAre(kScalar, kImage));
+  EXPECT_EQ(method.planned_bytes, 192 + 16 + 16);
+  EXPECT_TRUE(method.operators.empty());
+  ASSERT_EQ(method.delegates.size(), 1U);
+  EXPECT_EQ(method.delegates[0].id, kDelegateName);
+  EXPECT_EQ(method.delegates[0].payload.size(), 300U);
+  EXPECT_EQ(method.delegates[0].payload.back(), std::byte{7});
+  ASSERT_EQ(method.delegates[0].compile_specs.size(), 1U);
+  EXPECT_EQ(method.delegates[0].compile_specs[0].key, "key");
+  EXPECT_THAT(method.delegates[0].compile_specs[0].value, ElementsAre(std::byte{1}, std::byte{2}));
+}
+
+TEST(PteReader, ReadsWhatIsWritten) {
+  const auto bytes = file();
+  expect_whole(read_pte(bytes));
+}
+
+TEST(PteReader, ReadsAtAnyAddress) {
+  const auto bytes = file();
+  for (std::size_t shift = 1; shift < 8; ++shift) {
+    std::vector<std::byte> shifted(shift);
+    shifted.insert(shifted.end(), bytes.begin(), bytes.end());
+    expect_whole(read_pte(std::span(shifted).subspan(shift)));
+  }
+}
+
+TEST(PteReader, RefusesEveryShorterFile) {
+  const auto bytes = file();
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    // A copy of its own, so that a sanitizer sees a step beyond its end.
+    const std::vector<std::byte> cut(bytes.begin(),
+                                     bytes.begin() + static_cast<std::ptrdiff_t>(size));
+    EXPECT_FALSE(read_pte(cut).ok()) << size;
+  }
+}
+
+TEST(PteReader, SaysWhatIsWrong) {
+  const std::vector<std::byte> text(100, std::byte{'x'});
+  EXPECT_THAT(read_pte(text).status().message(), HasSubstr("no .pte"));
+  EXPECT_EQ(read_pte(text).status().code(), Code::InvalidArgument);
+}
+
+// Payloads that are found lie within the file, whatever else is wrong.
+TEST(PteReader, SurvivesDamage) {
+  const auto whole = file();
+  const unsigned seed = 7;
+  std::mt19937 random(seed);
+  const std::size_t tables = whole.size() - 300;
+  for (int i = 0; i < 20000; ++i) {
+    std::vector<std::byte> bytes = whole;
+    const auto changes = 1 + random() % 4;
+    for (unsigned change = 0; change < changes; ++change)
+      bytes[random() % tables] =
+          static_cast<std::byte>(random() % 3 == 0 ? 0xFF : random() & 0xFFU);
+    const auto methods = read_pte(bytes);
+    if (!methods.ok()) continue;
+    for (const PteMethod& method : methods.value()) {
+      for (const PteDelegate& delegate : method.delegates) {
+        if (delegate.payload.empty()) continue;
+        ASSERT_GE(delegate.payload.data(), bytes.data()) << "seed " << seed << ", " << i;
+        ASSERT_LE(delegate.payload.data() + delegate.payload.size(), bytes.data() + bytes.size());
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace enn
