@@ -111,17 +111,16 @@ void store(std::vector<std::byte>& bytes, std::size_t at, const auto& value) {
   std::memcpy(bytes.data() + at, &value, sizeof(value));
 }
 
-// The header that schema/README.md describes, in front of the FlatBuffer.
-std::vector<std::byte> with_header(const std::vector<std::byte>& body) {
-  constexpr std::size_t kHeaderBytes = 64;
-  std::vector<std::byte> out(kHeaderBytes, std::byte{0});
-  std::memcpy(out.data(), "ENN1", 4);
-  store(out, 4, std::uint32_t{1});
-  store(out, 8, std::uint64_t{body.size()});
-  store(out, 16, crc32c(body));
-  store(out, 20, crc32c(std::span(out).first(20)));
-  out.insert(out.end(), body.begin(), body.end());
-  return out;
+constexpr std::size_t kHeaderBytes = 64;
+
+// The header that schema/README.md describes, into the zeros in front of the FlatBuffer.
+void write_header(std::vector<std::byte>& payload) {
+  const std::span<const std::byte> body = std::span(payload).subspan(kHeaderBytes);
+  std::memcpy(payload.data(), "ENN1", 4);
+  store(payload, 4, std::uint32_t{1});
+  store(payload, 8, std::uint64_t{body.size()});
+  store(payload, 16, crc32c(body));
+  store(payload, 20, crc32c(std::span(payload).first(20)));
 }
 
 }  // namespace
@@ -155,8 +154,8 @@ Result<CompiledProgram> compile(Graph graph, const CompileOptions& options) {
   name_steps(graph);
   ProgramBuilder builder(graph);
   ENN_TRY(lower_all(graph, builder));
-  ENN_ASSIGN(const std::vector<std::byte> body, builder.finish());
-  out.bytes = with_header(body);
+  ENN_ASSIGN(out.bytes, builder.finish(kHeaderBytes));
+  write_header(out.bytes);
   return CompiledProgram(std::move(out));
 }
 

@@ -85,6 +85,14 @@ Status check_finite(std::string_view name, float value) {
   return error(Code::InvalidProgram, name, " is not finite");
 }
 
+Status check_finite(std::string_view name, std::span<const float> values) {
+  const auto* const bad =
+      std::ranges::find_if_not(values.data(), values.data() + values.size(),
+                               [](float value) { return std::isfinite(value); });
+  if (bad == values.data() + values.size()) return {};
+  return error(Code::InvalidProgram, name, " is not finite");
+}
+
 Status check_range(std::string_view name, float minimum, float maximum) {
   if (minimum <= maximum) return {};
   return error(Code::InvalidProgram, name, " has a minimum above its maximum, or NaN");
@@ -100,7 +108,7 @@ Result<std::vector<float>> float_constant(std::string_view name, Binder& binder,
   ENN_ASSIGN(const std::span<const std::byte> bytes, binder.constant(*tensor));
   std::vector<float> values(static_cast<std::size_t>(count));
   std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
-  for (const float value : values) ENN_TRY(check_finite(name, value));
+  ENN_TRY(check_finite(name, values));
   return values;
 }
 

@@ -59,6 +59,7 @@ template <typename T>
 // 8-bit type.
 [[nodiscard]] Status check_quantization(std::string_view name, const TensorInfo& tensor);
 [[nodiscard]] Status check_finite(std::string_view name, float value);
+[[nodiscard]] Status check_finite(std::string_view name, std::span<const float> values);
 // minimum <= maximum, infinities allowed, NaN not.
 [[nodiscard]] Status check_range(std::string_view name, float minimum, float maximum);
 

@@ -146,10 +146,7 @@ std::uint32_t ProgramBuilder::buffer_of(ValueId id) {
   if (buffer != kNone) return buffer;
   const Value& value = graph_.value(id);
   if (value.is_constant()) {
-    const std::vector<std::byte> bytes = stored_bytes(value);
-    buffer = add_buffer(program::Storage_Constant, constants_.size(), bytes.size());
-    constants_.insert(constants_.end(), bytes.begin(), bytes.end());
-    constants_.resize(aligned(constants_.size()));
+    buffer = add_constant(chunk_of(stored_bytes(value)));
   } else {
     buffer = add_buffer(program::Storage_Arena, 0, byte_size(value));
   }
@@ -178,11 +175,20 @@ std::uint32_t ProgramBuilder::write_as(ValueId value, Shape shape) { return view
 
 std::uint32_t ProgramBuilder::constant(program::DType dtype, Shape shape,
                                        std::span<const std::byte> bytes) {
+  return constant(dtype, std::move(shape), std::vector<std::byte>(bytes.begin(), bytes.end()));
+}
+
+std::uint32_t ProgramBuilder::add_constant(Chunk chunk) {
   const std::uint32_t buffer =
-      add_buffer(program::Storage_Constant, constants_.size(), bytes.size());
-  constants_.insert(constants_.end(), bytes.begin(), bytes.end());
-  constants_.resize(aligned(constants_.size()));
-  return use(add_tensor(buffer, dtype, shape));
+      add_buffer(program::Storage_Constant, constants_bytes_, chunk.bytes.size());
+  constants_bytes_ = aligned(constants_bytes_ + chunk.bytes.size());
+  constants_.push_back(std::move(chunk));
+  return buffer;
+}
+
+std::uint32_t ProgramBuilder::add_constant_tensor(program::DType dtype, const Shape& shape,
+                                                  Chunk chunk) {
+  return use(add_tensor(add_constant(std::move(chunk)), dtype, shape));
 }
 
 std::uint32_t ProgramBuilder::constant_f32(std::span<const float> values) {
@@ -313,25 +319,45 @@ std::uint64_t ProgramBuilder::plan_arena() {
   return total;
 }
 
-Result<std::vector<std::byte>> ProgramBuilder::finish() {
+flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> ProgramBuilder::write_constants(
+    flatbuffers::FlatBufferBuilder& builder) const {
+  std::uint8_t* to = nullptr;
+  builder.ForceVectorAlignment(constants_bytes_, 1, kAlignment);
+  const auto vector = builder.CreateUninitializedVector<std::uint8_t>(constants_bytes_, &to);
+  for (const Chunk& chunk : constants_) {
+    const std::size_t size = chunk.bytes.size();
+    if (size > 0) std::memcpy(to, chunk.bytes.data(), size);
+    std::memset(to + size, 0, aligned(size) - size);
+    to += aligned(size);
+  }
+  return vector;
+}
+
+Result<std::vector<std::byte>> ProgramBuilder::finish(std::size_t front) {
   for (std::size_t i = 0; i < graph_.outputs().size(); ++i) bind_output(graph_.outputs()[i], i);
-  program::ProgramT out;
-  out.version = 1;
-  out.arena_bytes = plan_arena();
+  const std::uint64_t arena_bytes = plan_arena();
+  flatbuffers::FlatBufferBuilder builder(constants_bytes_ + 512 * steps_.size() + 65536);
+  std::vector<flatbuffers::Offset<program::Tensor>> tensors;
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     tensors_[i]->storage = buffers_[buffer_of_tensor_[i]].storage;
     tensors_[i]->offset = buffers_[buffer_of_tensor_[i]].offset;
+    tensors.push_back(program::Tensor::Pack(builder, tensors_[i].get()));
   }
-  out.tensors = std::move(tensors_);
-  out.inputs = std::move(input_tensors_);
-  out.outputs = std::move(output_tensors_);
-  out.steps = std::move(steps_);
-  const auto* constants = reinterpret_cast<const std::uint8_t*>(constants_.data());
-  out.constants.assign(constants, constants + constants_.size());
-  flatbuffers::FlatBufferBuilder builder(constants_.size() + 65536);
-  builder.Finish(program::Program::Pack(builder, &out), program::ProgramIdentifier());
+  std::vector<flatbuffers::Offset<program::Step>> steps;
+  for (const auto& step : steps_) steps.push_back(program::Step::Pack(builder, step.get()));
+  const auto tensor_vector = builder.CreateVector(tensors);
+  const auto input_vector = builder.CreateVector(input_tensors_);
+  const auto output_vector = builder.CreateVector(output_tensors_);
+  const auto step_vector = builder.CreateVector(steps);
+  builder.Finish(program::CreateProgram(builder, 1, tensor_vector, input_vector, output_vector,
+                                        step_vector, arena_bytes, write_constants(builder)),
+                 program::ProgramIdentifier());
   const auto* bytes = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
-  return std::vector<std::byte>(bytes, bytes + builder.GetSize());
+  std::vector<std::byte> out;
+  out.reserve(front + builder.GetSize());
+  out.resize(front);
+  out.insert(out.end(), bytes, bytes + builder.GetSize());
+  return out;
 }
 
 Status lower_table(const Graph& graph, const Node& node, ProgramBuilder& builder,

@@ -40,6 +40,11 @@ class ProgramBuilder {
   [[nodiscard]] std::uint32_t write_as(ValueId value, Shape shape);
   [[nodiscard]] std::uint32_t constant(program::DType dtype, Shape shape,
                                        std::span<const std::byte> bytes);
+  // The same without a copy.
+  template <typename T>
+  [[nodiscard]] std::uint32_t constant(program::DType dtype, Shape shape, std::vector<T>&& values) {
+    return add_constant_tensor(dtype, shape, chunk_of(std::move(values)));
+  }
   [[nodiscard]] std::uint32_t constant_f32(std::span<const float> values);
   // `result` is `operand` in the same memory under its own shape: no step.
   void alias(ValueId result, ValueId operand);
@@ -54,8 +59,9 @@ class ProgramBuilder {
     push_step(node, std::move(any));
   }
 
-  // Plans memory and serializes the FlatBuffer. Call once, after all nodes were lowered.
-  [[nodiscard]] Result<std::vector<std::byte>> finish();
+  // Plans memory and serializes the FlatBuffer behind `front` zero bytes. Call once, after all
+  // nodes were lowered.
+  [[nodiscard]] Result<std::vector<std::byte>> finish(std::size_t front);
 
  private:
   // A piece of memory; several tensors (views) may lie in it.
@@ -67,11 +73,25 @@ class ProgramBuilder {
     int last_step = -1;
   };
 
+  // Bytes of the program's constants, and who keeps them.
+  struct Chunk {
+    std::shared_ptr<const void> owner;
+    std::span<const std::byte> bytes;
+  };
+  template <typename T>
+  [[nodiscard]] static Chunk chunk_of(std::vector<T>&& values) {
+    const auto owner = std::make_shared<const std::vector<T>>(std::move(values));
+    return {owner, std::as_bytes(std::span(*owner))};
+  }
+
   void push_step(const Node& node, program::OperatorUnion op);
   [[nodiscard]] std::uint32_t add_buffer(program::Storage storage, std::uint64_t offset,
                                          std::size_t bytes);
   [[nodiscard]] std::uint32_t add_tensor(std::uint32_t buffer, program::DType dtype,
                                          const Shape& shape);
+  [[nodiscard]] std::uint32_t add_constant(Chunk chunk);  // the buffer
+  [[nodiscard]] std::uint32_t add_constant_tensor(program::DType dtype, const Shape& shape,
+                                                  Chunk chunk);
   std::uint32_t use(std::uint32_t tensor);
   [[nodiscard]] std::uint32_t buffer_of(ValueId value);
   [[nodiscard]] std::uint32_t view(ValueId value, const Shape& shape);
@@ -80,13 +100,16 @@ class ProgramBuilder {
   void bind_output(ValueId value, std::uint64_t index);
   void add_copy(const std::string& name, std::uint32_t from, std::uint32_t to);
   [[nodiscard]] std::uint64_t plan_arena();
+  [[nodiscard]] flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> write_constants(
+      flatbuffers::FlatBufferBuilder& builder) const;
 
   const Graph& graph_;
   std::vector<Buffer> buffers_;
   std::vector<std::unique_ptr<program::TensorT>> tensors_;
   std::vector<std::uint32_t> buffer_of_tensor_;
   std::vector<std::uint32_t> buffer_of_value_;  // kNone until the value has memory
-  std::vector<std::byte> constants_;
+  std::vector<Chunk> constants_;                // each begins at a multiple of kAlignment
+  std::uint64_t constants_bytes_ = 0;
   std::vector<std::uint32_t> used_buffers_;  // of the step that is being built
   std::vector<std::unique_ptr<program::StepT>> steps_;
   std::vector<std::uint32_t> input_tensors_;

@@ -30,6 +30,9 @@ constexpr ConvF32Kernel kKernels[] = {
 #undef ENN_DEPTHWISE
 #undef ENN_REFERENCE
 
+// Of a row of weights, packed together: a cache line.
+constexpr std::int64_t kBlock = 16;
+
 std::int64_t panels_of_group(const ConvF32Kernel& kernel, const ConvGeometry& g) {
   return ceil_div(g.group_out(), kernel.columns);
 }
@@ -65,7 +68,7 @@ std::int64_t conv_f32_packed_size(const ConvF32Kernel& kernel, const ConvGeometr
 
 void pack_conv_f32_weight(const ConvF32Kernel& kernel, const ConvGeometry& g, const float* weight,
                           float* packed) {
-  std::fill_n(packed, conv_f32_packed_size(kernel, g), 0.0F);
+  std::fill_n(packed, g.in_c, 0.0F);
   packed += g.in_c;
   const std::int64_t depth = g.depth();
   if (kernel.depthwise) {
@@ -80,9 +83,14 @@ void pack_conv_f32_weight(const ConvF32Kernel& kernel, const ConvGeometry& g, co
       const std::int64_t width = conv_f32_panel_width(left, kernel.columns, kernel.lanes);
       const std::int64_t wanted = std::min(left, width);
       const float* from = weight + (group * g.group_out() + first) * depth;
-      for (std::int64_t i = 0; i < depth; ++i, packed += width) {
-        for (std::int64_t k = 0; k < wanted; ++k) packed[k] = from[k * depth + i];
+      if (wanted < width) std::fill_n(packed, depth * width, 0.0F);
+      for (std::int64_t i = 0; i < depth; i += kBlock) {
+        const std::int64_t end = std::min(i + kBlock, depth);
+        for (std::int64_t k = 0; k < wanted; ++k) {
+          for (std::int64_t d = i; d < end; ++d) packed[d * width + k] = from[k * depth + d];
+        }
       }
+      packed += depth * width;
     }
   }
 }

@@ -16,12 +16,18 @@ Result<OperatorPtr> bind_conv2d_f32(const program::Conv2DF32& op, Binder& binder
   ENN_TRY(check_range("Conv2DF32 activation", op.activation_min(), op.activation_max()));
   ENN_ASSIGN(auto bias, float_constant("Conv2DF32 bias", binder, op.bias(), g.out_c));
 
-  std::vector<float> weight(operands.weight_bytes.size() / sizeof(float));
-  std::memcpy(weight.data(), operands.weight_bytes.data(), operands.weight_bytes.size());
-  for (const float value : weight) ENN_TRY(check_finite("Conv2DF32 weight", value));
+  std::vector<float> copy;  // of weights at an odd address
+  const auto* weight = reinterpret_cast<const float*>(operands.weight_bytes.data());
+  const std::size_t count = operands.weight_bytes.size() / sizeof(float);
+  if (reinterpret_cast<std::uintptr_t>(weight) % alignof(float) != 0) {
+    copy.resize(count);
+    std::memcpy(copy.data(), weight, operands.weight_bytes.size());
+    weight = copy.data();
+  }
+  ENN_TRY(check_finite("Conv2DF32 weight", std::span(weight, count)));
   const ConvF32Kernel& kernel = best_conv_f32(g, binder.features());
   std::vector<float> packed(static_cast<std::size_t>(conv_f32_packed_size(kernel, g)));
-  pack_conv_f32_weight(kernel, g, weight.data(), packed.data());
+  pack_conv_f32_weight(kernel, g, weight, packed.data());
 
   ConvF32Args args;
   args.geometry = g;

@@ -37,10 +37,11 @@ std::vector<double> output_scale(const Node& node) {
 
 // KCRS -> KRSC.
 template <typename T>
-std::vector<T> channels_last_weight(const std::vector<T>& source, const Window& window) {
+std::vector<T> channels_last_weight(std::vector<T> source, const Window& window) {
   const auto k = static_cast<std::size_t>(window.weight_shape[0]);
   const auto taps = static_cast<std::size_t>(window.weight_shape[1] * window.weight_shape[2]);
   const auto c = static_cast<std::size_t>(window.weight_shape[3]);
+  if (taps == 1 || c == 1) return source;
   std::vector<T> out(source.size());
   for (std::size_t ik = 0; ik < k; ++ik) {
     for (std::size_t ic = 0; ic < c; ++ic) {
@@ -78,7 +79,7 @@ Status lower_quantized(const Graph& graph, const Node& node, ProgramBuilder& bui
   program::Conv2DT op;
   set_window(op, window);
   op.input = builder.read_as(node.inputs[0], input_shape);
-  op.weight = builder.constant(program::DType_Int8, window.weight_shape, bytes_of(weight));
+  op.weight = builder.constant(program::DType_Int8, window.weight_shape, std::move(weight));
   op.multiplier = builder.constant_f32(multiplier);
   op.bias = builder.constant_f32(bias);
   op.output = builder.write_as(node.outputs[0], output_shape);
@@ -91,7 +92,7 @@ Status lower_quantized(const Graph& graph, const Node& node, ProgramBuilder& bui
 }
 
 Status lower_float(const Graph& graph, const Node& node, ProgramBuilder& builder,
-                   const Window& window, const std::vector<float>& weight, const Shape& input_shape,
+                   const Window& window, std::vector<float> weight, const Shape& input_shape,
                    const Shape& output_shape) {
   std::vector<float> bias(static_cast<std::size_t>(window.weight_shape[0]), 0.0F);
   if (node.inputs[2] != kNone) {
@@ -100,7 +101,7 @@ Status lower_float(const Graph& graph, const Node& node, ProgramBuilder& builder
   program::Conv2DF32T op;
   set_window(op, window);
   op.input = builder.read_as(node.inputs[0], input_shape);
-  op.weight = builder.constant(program::DType_Float32, window.weight_shape, bytes_of(weight));
+  op.weight = builder.constant(program::DType_Float32, window.weight_shape, std::move(weight));
   op.bias = builder.constant_f32(bias);
   op.output = builder.write_as(node.outputs[0], output_shape);
   const FloatRange range = float_range(node.attrs);
@@ -120,12 +121,13 @@ Status lower_window(const Graph& graph, const Node& node, ProgramBuilder& builde
         values.size() / static_cast<std::size_t>(window.weight_shape[0]);
     for (std::size_t i = 0; i < values.size() && !factors.empty(); ++i)
       values[i] *= static_cast<float>(factors[i / per_channel]);
-    return lower_float(graph, node, builder, window, channels_last_weight(values, window),
-                       input_shape, output_shape);
+    return lower_float(graph, node, builder, window,
+                       channels_last_weight(std::move(values), window), input_shape, output_shape);
   }
-  ENN_ASSIGN(const std::vector<std::int8_t> values, constant_int8(graph, node.inputs[1]));
-  return lower_quantized(graph, node, builder, window, channels_last_weight(values, window),
-                         input_shape, output_shape);
+  ENN_ASSIGN(std::vector<std::int8_t> values, constant_int8(graph, node.inputs[1]));
+  return lower_quantized(graph, node, builder, window,
+                         channels_last_weight(std::move(values), window), input_shape,
+                         output_shape);
 }
 
 }  // namespace
