@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "quantizer": AHEAD_OF_TIME,
     "archive": AHEAD_OF_TIME,
-    "pt2e": AHEAD_OF_TIME | {"quantizer", "kernels"},
+    "pt2e": AHEAD_OF_TIME | {"quantizer", "archive", "kernels"},
     "partitioner": AHEAD_OF_TIME,
     "compiler": AHEAD_OF_TIME | {"schema"},
     "lowering": AHEAD_OF_TIME | {"schema", "partitioner", "compiler"},

@@ -1,4 +1,3 @@
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -8,6 +7,7 @@
 #include <memory>
 #include <span>
 
+#include "arrays.hpp"
 #include "bindings.hpp"
 #include "enn/parallel.hpp"
 #include "enn/program.hpp"
@@ -15,33 +15,6 @@
 namespace enn::python {
 
 namespace {
-
-using InputArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
-using OutputArray = nb::ndarray<nb::numpy>;
-
-nb::dlpack::dtype dlpack_dtype(DType dtype) {
-  switch (dtype) {
-    case DType::Float32:
-      return nb::dtype<float>();
-    case DType::Float16:
-      return {static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float), 16, 1};
-    case DType::Float64:
-      return nb::dtype<double>();
-    case DType::UInt8:
-      return nb::dtype<std::uint8_t>();
-    case DType::Int8:
-      return nb::dtype<std::int8_t>();
-    case DType::Int16:
-      return nb::dtype<std::int16_t>();
-    case DType::Int32:
-      return nb::dtype<std::int32_t>();
-    case DType::Int64:
-      return nb::dtype<std::int64_t>();
-    case DType::Bool:
-      return nb::dtype<bool>();
-  }
-  return nb::dtype<std::uint8_t>();
-}
 
 void check_input(std::size_t index, const InputArray& array, const TensorType& type) {
   const bool same_shape = array.ndim() == type.shape.size() &&

@@ -1,7 +1,9 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
 #include <cstdint>
@@ -11,10 +13,14 @@
 #include <utility>
 #include <vector>
 
+#include "arrays.hpp"
 #include "bindings.hpp"
+#include "enn/model.hpp"
 #include "enn/parallel.hpp"
-#include "quantizer/json.hpp"
+#include "enn/pt2e.hpp"
+#include "pt2e/calibration.hpp"
 #include "pt2e/observer.hpp"
+#include "quantizer/json.hpp"
 
 namespace enn::python {
 
@@ -31,9 +37,77 @@ void observe(RangeObserver& observer, const FloatArray& values, int threads) {
   observer.observe({values.data(), values.size()}, shape, *parallel);
 }
 
-}  // namespace
+std::pair<std::vector<float>, std::vector<std::int32_t>> numbers(const QuantParams& params) {
+  return {params.scales, params.zero_points};
+}
 
-void bind_pt2e(nb::module_& module) {
+std::vector<OutputArray> arrays_of(std::vector<Tensor> tensors) {
+  std::vector<OutputArray> arrays;
+  for (Tensor& tensor : tensors) arrays.push_back(to_array(std::move(tensor)));
+  return arrays;
+}
+
+std::vector<NamedType> named(const Graph& graph, const std::vector<ValueId>& ids) {
+  std::vector<NamedType> result;
+  for (const ValueId id : ids) result.push_back({graph.value(id).name, graph.value(id).type});
+  return result;
+}
+
+Execution execution_of(const std::string& name) {
+  if (name == "qdq") return Execution::Qdq;
+  if (name == "integer") return Execution::Integer;
+  raise(error(Code::InvalidArgument, "execution '", printable(name),
+              "' is not known; there are 'qdq' and 'integer'"));
+}
+
+// A model that runs: a graph, compiled.
+std::unique_ptr<Model> compile_model(const Graph& graph, const std::string& execution,
+                                     int threads) {
+  ModelOptions options;
+  options.execution = execution_of(execution);
+  options.threads = threads;
+  check(verify(graph));
+  return std::make_unique<Model>(take(Model::compile_graph(
+      graph, named(graph, graph.inputs()), named(graph, graph.outputs()), options)));
+}
+
+// A float graph with observers that someone else placed.
+class Calibrator {
+ public:
+  using Site = std::pair<ValueId, std::size_t>;  // a value and the observer that sees it
+
+  Calibrator(Graph graph, const std::vector<QuantizationSpec>& specs,
+             const std::vector<Site>& sites, int threads)
+      : calibration_(take(Calibration::create({specs.begin(), specs.end()}))) {
+    for (const auto& [id, observer] : sites) {
+      const Value& value = graph.value(id);
+      if (value.is_constant()) {
+        check(calibration_.add_constant(observer, value));
+      } else {
+        calibration_.add_tap(observer, value.type.shape);
+        (void)graph.add_tap(id);
+      }
+    }
+    model_ = compile_model(graph, "qdq", threads);
+  }
+
+  std::vector<OutputArray> run(const std::vector<InputArray>& inputs) {
+    std::vector<Tensor> outputs = take((*model_)(tensor_views(inputs), &calibration_));
+    SerialParallel serial;
+    calibration_.see_constants(serial);
+    return arrays_of(std::move(outputs));
+  }
+
+  [[nodiscard]] auto qparams(std::size_t observer) const {
+    return numbers(take(calibration_.observer(observer)->qparams()));
+  }
+
+ private:
+  Calibration calibration_;
+  std::unique_ptr<Model> model_;
+};
+
+void bind_observers(nb::module_& module) {
   nb::class_<RangeObserver>(module, "Observer", "What is kept of the values that a tensor had.")
       .def("observe", &observe, nb::arg("values"), nb::arg("threads") = 1)
       .def("merge", [](RangeObserver& observer,
@@ -45,14 +119,70 @@ void bind_pt2e(nb::module_& module) {
            })
       .def(
           "qparams",
-          [](const RangeObserver& observer) {
-            const QuantParams params = take(observer.qparams());
-            return std::pair(params.scales, params.zero_points);
-          },
+          [](const RangeObserver& observer) { return numbers(take(observer.qparams())); },
           "Scales and zero points, one of each per channel.");
   module.def(
       "make_observer", [](const QuantizationSpec& spec) { return take(make_observer(spec)); },
       nb::arg("spec"));
+  nb::class_<Calibrator>(module, "Calibrator",
+                         "A float graph that shows values to observers as it runs: specs of the "
+                         "observers, and [(value, observer)].")
+      .def(nb::init<Graph, const std::vector<QuantizationSpec>&,
+                    const std::vector<Calibrator::Site>&, int>(),
+           nb::arg("graph"), nb::arg("specs"), nb::arg("sites"), nb::arg("threads") = 1)
+      .def("run", &Calibrator::run, nb::arg("inputs"))
+      .def("qparams", &Calibrator::qparams, nb::arg("observer"));
+}
+
+}  // namespace
+
+void bind_pt2e(nb::module_& module) {
+  bind_observers(module);
+  nb::class_<Model>(module, "Model", "A compiled graph that runs.")
+      .def_static("compile", &compile_model, nb::arg("graph"), nb::arg("execution") = "qdq",
+                  nb::arg("threads") = 1)
+      .def(
+          "run",
+          [](Model& model, const std::vector<InputArray>& inputs) {
+            return arrays_of(take(model(tensor_views(inputs))));
+          },
+          nb::arg("inputs"));
+  nb::class_<PreparedModel>(module, "PreparedModel", "An archive's model with observers.")
+      .def("run",
+           [](PreparedModel& model, const std::vector<InputArray>& inputs) {
+             return arrays_of(take(model(tensor_views(inputs))));
+           })
+      .def_prop_ro("samples", &PreparedModel::samples)
+      .def("statistics", &PreparedModel::statistics)
+      .def("merge_statistics",
+           [](PreparedModel& model, std::string_view json) { check(model.merge_statistics(json)); })
+      .def("set_encodings",
+           [](PreparedModel& model, std::string_view json) { check(model.set_encodings(json)); });
+  nb::class_<QuantizedModel>(module, "QuantizedModel", "An archive's model, quantized.")
+      .def(
+          "run",
+          [](QuantizedModel& model, const std::vector<InputArray>& inputs,
+             const std::string& execution) {
+            return arrays_of(take(model(tensor_views(inputs), execution_of(execution))));
+          },
+          nb::arg("inputs"), nb::arg("execution") = "qdq")
+      .def_prop_ro(
+          "exported_program",
+          [](const QuantizedModel& model) { return ExportedProgram(model.exported_program()); })
+      .def("encodings", &QuantizedModel::encodings)
+      .def("aimet_encodings", &QuantizedModel::aimet_encodings)
+      .def("encodings_hash", &QuantizedModel::encodings_hash);
+  module.def(
+      "prepare_pt2e",
+      [](const ExportedProgram& program, const EnnQuantizer& quantizer, int threads) {
+        ModelOptions options;
+        options.threads = threads;
+        return take(prepare_pt2e(program, quantizer, options));
+      },
+      nb::arg("program"), nb::arg("quantizer"), nb::arg("threads") = 1);
+  module.def(
+      "convert_pt2e", [](const PreparedModel& model) { return take(convert_pt2e(model)); },
+      nb::arg("model"));
 }
 
 }  // namespace enn::python

@@ -2,6 +2,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
@@ -125,6 +126,25 @@ void bind_quantizer(nb::module_& module) {
                                        is_qat);
           },
           nb::arg("precision"), nb::arg("is_per_channel"), nb::arg("is_qat"))
+      .def("set_observer",
+           [](EnnQuantizer& quantizer, std::string_view observer) {
+             check(quantizer.set_observer(observer));
+           })
+      .def("set_observer_for_operator",
+           [](EnnQuantizer& quantizer, std::string_view op, std::string_view observer) {
+             check(quantizer.set_observer_for_operator(op, observer));
+           })
+      .def("set_observer_for_node",
+           [](EnnQuantizer& quantizer, std::string_view pattern, std::string_view observer) {
+             check(quantizer.set_observer_for_node(pattern, observer));
+           })
+      .def("exclude_node", &EnnQuantizer::exclude_node)
+      .def("exclude_operator", [](EnnQuantizer& quantizer,
+                                  std::string_view op) { check(quantizer.exclude_operator(op)); })
+      .def("to_json", &EnnQuantizer::to_json)
+      .def_static("from_json",
+                  [](std::string_view json) { return take(EnnQuantizer::from_json(json)); })
+      .def_prop_ro("is_qat", &EnnQuantizer::is_qat)
       .def(
           "explain",
           [](const EnnQuantizer& quantizer, const Graph& graph, const std::vector<NodeId>& kept) {

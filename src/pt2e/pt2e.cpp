@@ -1,0 +1,362 @@
+#include "enn/pt2e.hpp"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "archive/exported_program.hpp"
+#include "base/checksum.hpp"
+#include "base/sha256.hpp"
+#include "pt2e/calibration.hpp"
+#include "pt2e/encodings.hpp"
+#include "pt2e/fuse_batch_norms.hpp"
+#include "pt2e/insert_quantization.hpp"
+#include "pt2e/placement.hpp"
+#include "quantizer/json.hpp"
+
+namespace enn {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::string_view kStatistics = "openenn.statistics";
+constexpr std::uint64_t kStatisticsVersion = 1;
+
+// What statistics may be merged: the graph's text, which does not hold its larger constants, and a
+// checksum of these.
+std::string model_hash(const Graph& graph) {
+  std::string text = print(graph);
+  for (ValueId id = 0; id < graph.value_count(); ++id) {
+    if (graph.value(id).is_constant()) text += str(' ', crc32c(*graph.value(id).data));
+  }
+  return sha256(text);
+}
+
+// Unique names of sites: the value's, with the reader's where the value has several observers.
+std::vector<std::string> site_names(const Graph& graph, const Placement& placement) {
+  std::map<ValueId, int> count;
+  for (const Site& site : placement.sites) ++count[site.value];
+  std::vector<std::string> names;
+  for (const Site& site : placement.sites) {
+    std::string name = graph.value(site.value).name;
+    if (!site.of_result && count[site.value] > 1) {
+      name += " -> " + graph.node(site.readers.front()).name;
+    }
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+bool is_symmetric(const GroupSpec& group) {
+  const auto* spec = std::get_if<QuantizationSpec>(&group);
+  return spec != nullptr && spec->qscheme != QScheme::PerTensorAffine;
+}
+
+}  // namespace
+
+struct PreparedModel::State {
+  ExportedProgram program;  // as it was annotated
+  Graph graph;              // with fused batch norms
+  Annotations annotations;
+  Placement placement;
+  Calibration calibration;
+  std::vector<std::string> names;                 // of the sites
+  std::vector<std::optional<QuantParams>> given;  // per group, from outside
+  std::string model;
+  std::string quantizer;
+  std::uint64_t samples = 0;
+  ModelOptions options;
+  Model runner;
+
+  [[nodiscard]] std::string name_of_group(std::size_t group) const {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (placement.sites[i].group == group) return names[i];
+    }
+    return "";
+  }
+  [[nodiscard]] Result<std::vector<QuantParams>> params() const;
+  [[nodiscard]] std::vector<Encoding> encodings(const std::vector<QuantParams>& params) const;
+  [[nodiscard]] Result<QuantParams> params_of(std::size_t site, const GivenEncoding& given) const;
+};
+
+Result<std::vector<QuantParams>> PreparedModel::State::params() const {
+  std::vector<QuantParams> params;
+  for (std::size_t group = 0; group < calibration.group_count(); ++group) {
+    if (given[group]) {
+      params.push_back(*given[group]);
+      continue;
+    }
+    Result<QuantParams> observed = calibration.qparams(group);
+    if (!observed.ok()) {
+      return error(observed.status().code(), "value '", name_of_group(group),
+                   "': ", observed.status().message());
+    }
+    params.push_back(std::move(observed).value());
+  }
+  return params;
+}
+
+std::vector<Encoding> PreparedModel::State::encodings(
+    const std::vector<QuantParams>& params) const {
+  std::vector<Encoding> encodings;
+  for (std::size_t i = 0; i < placement.sites.size(); ++i) {
+    const std::size_t group = placement.sites[i].group;
+    Encoding encoding;
+    encoding.name = names[i];
+    encoding.dtype = integer_type(calibration.group(group));
+    encoding.params = params[group];
+    encoding.symmetric = is_symmetric(calibration.group(group));
+    encoding.parameter = graph.value(placement.sites[i].value).is_constant();
+    const RangeObserver* observer = calibration.observer(group);
+    if (observer != nullptr && !observer->empty() && !given[group]) {
+      encoding.range = {observer->low(), observer->high()};
+    }
+    encodings.push_back(std::move(encoding));
+  }
+  return encodings;
+}
+
+// What was given for a site, if its spec can be met by it.
+Result<QuantParams> PreparedModel::State::params_of(std::size_t site,
+                                                    const GivenEncoding& encoding) const {
+  const GroupSpec& spec = calibration.group(placement.sites[site].group);
+  QuantParams params;
+  params.scales = encoding.scales;
+  params.zero_points = encoding.zero_points;
+  std::visit(
+      [&](const auto& known) {
+        params.quant_min = known.quant_min;
+        params.quant_max = known.quant_max;
+      },
+      spec);
+  const DType dtype = integer_type(spec);
+  const std::int32_t shift =
+      (dtype == DType::UInt8 ? 128 : 0) - (encoding.dtype == DType::UInt8 ? 128 : 0);
+  for (std::int32_t& zero_point : params.zero_points) {
+    zero_point += shift;
+    if (zero_point < params.quant_min || zero_point > params.quant_max) {
+      return error(Code::InvalidArgument, "encoding of '", names[site], "': its zero point ",
+                   zero_point, " lies outside [", params.quant_min, ", ", params.quant_max, "]");
+    }
+  }
+  std::size_t channels = 1;
+  const auto* observed = std::get_if<QuantizationSpec>(&spec);
+  if (observed != nullptr && observed->qscheme == QScheme::PerChannelSymmetric) {
+    params.axis = observed->ch_axis;
+    const Shape& shape = graph.value(placement.sites[site].value).type.shape;
+    channels = static_cast<std::size_t>(shape[static_cast<std::size_t>(params.axis)]);
+  }
+  if (params.scales.size() != channels) {
+    return error(Code::InvalidArgument, "encoding of '", names[site], "' has ",
+                 params.scales.size(), " scales, expected ", channels);
+  }
+  return params;
+}
+
+PreparedModel::PreparedModel(std::unique_ptr<State> state) : state_(std::move(state)) {}
+PreparedModel::PreparedModel(PreparedModel&&) noexcept = default;
+PreparedModel& PreparedModel::operator=(PreparedModel&&) noexcept = default;
+PreparedModel::~PreparedModel() = default;
+
+Result<PreparedModel> prepare_pt2e(const ExportedProgram& program, const EnnQuantizer& quantizer,
+                                   const ModelOptions& options) {
+  if (quantizer.is_qat()) {
+    return error(Code::Unsupported,
+                 "quantization-aware training needs PyTorch: train with torchao's "
+                 "prepare_qat_pt2e, and load the archive of the converted model here");
+  }
+  if (quantizer.compatibility() == Compatibility::Upstream) {
+    return error(Code::Unsupported,
+                 "Compatibility::Upstream places quantization by the calls of a model in PyTorch; "
+                 "use the Python door for it");
+  }
+  ENN_ASSIGN(ExportedProgram transformed, transform_for_annotation(program));
+  Graph graph = transformed.graph();
+  ENN_TRY(fuse_batch_norms(graph));
+  ENN_TRY(verify(graph));
+  Annotations annotations = quantizer.annotate(graph);
+  ENN_ASSIGN(Placement placement, place_observers(graph, annotations));
+  ENN_ASSIGN(Calibration calibration, Calibration::create(placement.groups));
+  Graph tapped = graph;
+  for (const Site& site : placement.sites) {
+    const Value& value = graph.value(site.value);
+    if (calibration.observer(site.group) == nullptr) continue;
+    if (value.is_constant()) {
+      ENN_TRY(calibration.add_constant(site.group, value));
+      continue;
+    }
+    if (value.type.dtype != DType::Float32) {
+      return error(Code::Unsupported, "value '", value.name, "' is ", to_string(value.type.dtype),
+                   "; calibration needs a float32 model");
+    }
+    calibration.add_tap(site.group, value.type.shape);
+    (void)tapped.add_tap(site.value);
+  }
+  ModelOptions runner_options = options;
+  runner_options.execution = Execution::Qdq;
+  ENN_ASSIGN(Model runner, Model::compile_graph(tapped, transformed.inputs(), transformed.outputs(),
+                                                runner_options));
+  std::vector<std::string> names = site_names(graph, placement);
+  std::vector<std::optional<QuantParams>> given(placement.groups.size());
+  std::string model = model_hash(program.graph());
+  return PreparedModel(std::make_unique<PreparedModel::State>(PreparedModel::State{
+      std::move(transformed), std::move(graph), std::move(annotations), std::move(placement),
+      std::move(calibration), std::move(names), std::move(given), std::move(model),
+      sha256(quantizer.to_json()), 0, options, std::move(runner)}));
+}
+
+Result<std::vector<Tensor>> PreparedModel::operator()(std::span<const TensorView> inputs) {
+  ENN_ASSIGN(std::vector<Tensor> outputs, state_->runner(inputs, &state_->calibration));
+  SerialParallel serial;
+  state_->calibration.see_constants(serial);
+  ++state_->samples;
+  return outputs;
+}
+
+std::uint64_t PreparedModel::samples() const { return state_->samples; }
+
+std::string PreparedModel::statistics() const {
+  Json observers = Json::array();
+  for (std::size_t group = 0; group < state_->calibration.group_count(); ++group) {
+    const RangeObserver* observer = state_->calibration.observer(group);
+    if (observer == nullptr || state_->calibration.constant(group)) continue;
+    Json item = observer->save();
+    item["name"] = state_->name_of_group(group);
+    observers.push_back(std::move(item));
+  }
+  const Json document = {{"format", kStatistics},      {"version", kStatisticsVersion},
+                         {"model", state_->model},     {"quantizer", state_->quantizer},
+                         {"samples", state_->samples}, {"observers", std::move(observers)}};
+  return document.dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
+}
+
+Status PreparedModel::merge_statistics(std::string_view text) {
+  ENN_ASSIGN(const Json document, parse_object(text, "statistics"));
+  ENN_TRY(check_format(document, kStatistics, kStatisticsVersion));
+  ENN_ASSIGN(const std::string model, string_from(document, "model"));
+  ENN_ASSIGN(const std::string quantizer, string_from(document, "quantizer"));
+  ENN_ASSIGN(const std::uint64_t samples, count_from(document, "samples"));
+  if (model != state_->model) {
+    return error(Code::InvalidArgument, "the statistics are of another model");
+  }
+  if (quantizer != state_->quantizer) {
+    return error(Code::InvalidArgument,
+                 "the statistics were made with another configuration of the quantizer");
+  }
+  const auto list = document.find("observers");
+  if (list == document.end() || !list->is_array()) {
+    return error(Code::InvalidArgument, "'observers' is missing or no list");
+  }
+  std::vector<std::pair<std::size_t, std::unique_ptr<RangeObserver>>> loaded;
+  for (std::size_t group = 0; group < state_->calibration.group_count(); ++group) {
+    if (state_->calibration.observer(group) == nullptr || state_->calibration.constant(group)) {
+      continue;
+    }
+    const std::string name = state_->name_of_group(group);
+    if (loaded.size() >= list->size()) {
+      return error(Code::InvalidArgument, "the statistics have no observer of '", name, "'");
+    }
+    const Json& item = (*list)[loaded.size()];
+    ENN_ASSIGN(const std::string actual, string_from(item, "name"));
+    if (actual != name) {
+      return error(Code::InvalidArgument, "the statistics have the observer of '",
+                   printable(actual), "' in the place of that of '", name, "'");
+    }
+    ENN_ASSIGN(auto observer,
+               make_observer(std::get<QuantizationSpec>(state_->calibration.group(group))));
+    if (Status status = observer->load(item); !status.ok()) {
+      return error(status.code(), "statistics of '", name, "': ", status.message());
+    }
+    // Tried on the copy first: when any fails, none has changed.
+    loaded.emplace_back(group, std::move(observer));
+  }
+  if (loaded.size() != list->size()) {
+    return error(Code::InvalidArgument, "the statistics have ", list->size(),
+                 " observers, the model ", loaded.size());
+  }
+  for (const auto& [group, observer] : loaded) {
+    ENN_TRY(state_->calibration.observer(group)->merge(*observer));
+  }
+  state_->samples += samples;
+  return {};
+}
+
+Status PreparedModel::set_encodings(std::string_view text) {
+  ENN_ASSIGN(const auto given, parse_encodings(text));
+  std::vector<std::optional<QuantParams>> params = state_->given;
+  std::set<std::string> unknown;
+  for (const auto& [name, encoding] : given) unknown.insert(name);
+  std::map<std::size_t, std::string> set_by;
+  for (std::size_t i = 0; i < state_->names.size(); ++i) {
+    const auto found = given.find(state_->names[i]);
+    if (found == given.end()) continue;
+    unknown.erase(found->first);
+    ENN_ASSIGN(QuantParams wanted, state_->params_of(i, found->second));
+    const std::size_t group = state_->placement.sites[i].group;
+    const auto [other, first] = set_by.emplace(group, state_->names[i]);
+    if (!first && *params[group] != wanted) {
+      return error(Code::InvalidArgument, "'", other->second, "' and '", state_->names[i],
+                   "' share their quantization, but have different encodings");
+    }
+    params[group] = std::move(wanted);
+  }
+  if (!unknown.empty()) {
+    std::vector<std::string> names;
+    for (const std::string& name : unknown) {
+      if (names.size() == 10) {
+        names.push_back(str("and ", unknown.size() - names.size(), " more"));
+        break;
+      }
+      names.push_back(printable(name));
+    }
+    return error(Code::InvalidArgument, "no value of these names is quantized: ", list_str(names));
+  }
+  state_->given = std::move(params);
+  return {};
+}
+
+struct QuantizedModel::State {
+  ExportedProgram program;
+  std::vector<Encoding> encodings;
+  ModelOptions options;
+  std::optional<Model> qdq;
+  std::optional<Model> integer;
+};
+
+QuantizedModel::QuantizedModel(std::unique_ptr<State> state) : state_(std::move(state)) {}
+QuantizedModel::QuantizedModel(QuantizedModel&&) noexcept = default;
+QuantizedModel& QuantizedModel::operator=(QuantizedModel&&) noexcept = default;
+QuantizedModel::~QuantizedModel() = default;
+
+Result<std::vector<Tensor>> QuantizedModel::operator()(std::span<const TensorView> inputs,
+                                                       Execution execution) {
+  std::optional<Model>& model = execution == Execution::Qdq ? state_->qdq : state_->integer;
+  if (!model) {
+    ModelOptions options = state_->options;
+    options.execution = execution;
+    ENN_ASSIGN(model, Model::compile(state_->program, options));
+  }
+  return (*model)(inputs);
+}
+
+const ExportedProgram& QuantizedModel::exported_program() const { return state_->program; }
+
+std::string QuantizedModel::encodings() const { return encodings_json(state_->encodings); }
+std::string QuantizedModel::aimet_encodings() const { return aimet_json(state_->encodings); }
+std::string QuantizedModel::encodings_hash() const { return sha256(encodings()); }
+
+Result<QuantizedModel> convert_pt2e(const PreparedModel& prepared) {
+  const PreparedModel::State& state = *prepared.state_;
+  ENN_ASSIGN(const std::vector<QuantParams> params, state.params());
+  ENN_ASSIGN(Graph graph,
+             insert_quantization(state.graph, state.annotations, state.placement, params));
+  return QuantizedModel(std::make_unique<QuantizedModel::State>(
+      QuantizedModel::State{with_graph(state.program, std::move(graph)), state.encodings(params),
+                            state.options, std::nullopt, std::nullopt}));
+}
+
+}  // namespace enn
