@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 #include <limits>
+#include <string_view>
 
 #include "program_generated.h"
 
@@ -208,6 +209,122 @@ std::vector<std::byte> Mutator::mutate(const std::vector<std::byte>& body) {
     }
   }
   return bytes;
+}
+
+std::vector<std::byte> Mutator::mutate_bytes(const std::vector<std::byte>& file) {
+  Bytes bytes = file;
+  for (std::size_t changes = 1 + below(3); changes > 0; --changes) {
+    switch (below(8)) {
+      case 0:
+        resize(bytes);
+        break;
+      case 1:
+        splice(bytes);
+        break;
+      case 2:
+      case 3:
+        flip_bit(bytes);
+        break;
+      case 4:
+        overwrite_byte(bytes);
+        break;
+      default:
+        replace_integer(bytes);
+    }
+  }
+  return bytes;
+}
+
+namespace {
+
+// Pieces of JSON that each stand for one value or punctuation.
+std::vector<std::string> tokens_of(const std::string& text) {
+  std::vector<std::string> tokens;
+  for (std::size_t at = 0; at < text.size();) {
+    std::size_t end = at + 1;
+    if (text[at] == '"') {
+      while (end < text.size() && text[end] != '"') end += text[end] == '\\' ? 2U : 1U;
+      end = std::min(end + 1, text.size());
+    } else if (std::string_view("{}[],: \n").find(text[at]) == std::string_view::npos) {
+      while (end < text.size() &&
+             std::string_view("{}[],: \n\"").find(text[end]) == std::string_view::npos) {
+        ++end;
+      }
+    }
+    tokens.push_back(text.substr(at, end - at));
+    at = end;
+  }
+  return tokens;
+}
+
+bool is_value(const std::string& token) {
+  return std::string_view("{}[],: \n").find(token[0]) == std::string_view::npos;
+}
+
+// The end of the value that begins with the token `at`.
+std::size_t end_of_value(const std::vector<std::string>& tokens, std::size_t at) {
+  int depth = 0;
+  for (; at < tokens.size(); ++at) {
+    if (tokens[at] == "{" || tokens[at] == "[") ++depth;
+    if (tokens[at] == "}" || tokens[at] == "]") --depth;
+    if (depth <= 0) return at + 1;
+  }
+  return at;
+}
+
+}  // namespace
+
+std::string Mutator::mutate_json(const std::string& text) {
+  std::vector<std::string> tokens = tokens_of(text);
+  for (std::size_t changes = 1 + below(3); changes > 0; --changes) {
+    if (tokens.empty()) break;
+    std::size_t at = below(tokens.size());
+    for (std::size_t i = 0; i < tokens.size() && !is_value(tokens[at]); ++i) {
+      at = (at + 1) % tokens.size();
+    }
+    const auto place = tokens.begin() + static_cast<std::ptrdiff_t>(at);
+    const std::size_t from = below(tokens.size());
+    const std::vector<std::string> piece(
+        tokens.begin() + static_cast<std::ptrdiff_t>(from),
+        tokens.begin() + static_cast<std::ptrdiff_t>(end_of_value(tokens, from)));
+    switch (below(10)) {
+      case 0:
+      case 1:
+        *place = std::to_string(static_cast<std::int64_t>(interesting()));
+        break;
+      case 2:
+      case 3:
+      case 4:
+        if (is_value(tokens[from])) *place = tokens[from];
+        break;
+      case 5:
+        tokens.erase(place);
+        tokens.insert(tokens.begin() + static_cast<std::ptrdiff_t>(at), piece.begin(), piece.end());
+        break;
+      case 6:
+        tokens.insert(place, piece.begin(), piece.end());
+        break;
+      case 7:
+        tokens.erase(tokens.begin() + static_cast<std::ptrdiff_t>(from),
+                     tokens.begin() +
+                         static_cast<std::ptrdiff_t>(std::min(from + piece.size(), tokens.size())));
+        break;
+      case 8: {
+        constexpr std::array kWords{"null", "true", "-1", "1e308", "\"\"", "[]", "{}", "\"../x\""};
+        *place = kWords[below(kWords.size())];
+        break;
+      }
+      default:
+        if (below(8) == 0) {
+          *place = std::string(1 + below(5000), '[');
+        } else if (place->size() > 2) {
+          (*place)[1 + below(place->size() - 2)] = static_cast<char>(' ' + below(95));
+        }
+    }
+  }
+  std::string out;
+  for (const std::string& token : tokens) out += token;
+  return out;
 }
 
 }  // namespace enn::testing

@@ -1,9 +1,10 @@
-// Damages FlatBuffers on purpose.
+// Damages files on purpose: FlatBuffers, JSON and any bytes.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <random>
+#include <string>
 #include <vector>
 
 namespace enn::testing {
@@ -18,10 +19,18 @@ class Mutator {
   // that look plausible.
   [[nodiscard]] std::vector<std::byte> mutate(const std::vector<std::byte>& body);
 
+  // Any bytes, at least one, with one to three changes.
+  [[nodiscard]] std::vector<std::byte> mutate_bytes(const std::vector<std::byte>& file);
+
+  // JSON text with one to three changes that mostly leave it JSON: numbers replaced by extremes,
+  // texts and whole values by others of the document, pieces cut and repeated, deep nesting.
+  [[nodiscard]] std::string mutate_json(const std::string& text);
+
+  [[nodiscard]] std::size_t below(std::size_t limit) { return random_() % limit; }
+
  private:
   using Bytes = std::vector<std::byte>;
 
-  [[nodiscard]] std::size_t below(std::size_t limit) { return random_() % limit; }
   [[nodiscard]] std::uint64_t interesting();
   void store(Bytes& bytes, std::size_t at, std::uint64_t value, std::size_t width);
 

@@ -1,0 +1,81 @@
+// Archives of torch.export damaged in tens of thousands of ways: each is refused with a sentence,
+// or read, decomposed and written again. ENN_FUZZ_SEED and ENN_FUZZ_MUTATIONS choose another run.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <string>
+
+#include "archive/exported_program.hpp"
+#include "archive/testing.hpp"
+#include "memory_watch.hpp"
+#include "mutator.hpp"
+
+namespace enn {
+namespace {
+
+// Constants may take 64 MiB whatever the archive's size; besides, only what the JSON needs.
+constexpr std::size_t kMemoryLimit = std::size_t{160} << 20U;
+
+std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
+  const char* const text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+bool is_printable(const std::string& text) {
+  for (const char c : text) {
+    if (c < ' ' || c > '~') return false;
+  }
+  return !text.empty();
+}
+
+Status read_and_write(std::span<const std::byte> archive) {
+  ENN_ASSIGN(const ExportedProgram program, ExportedProgram::parse(archive));
+  ENN_ASSIGN(const ExportedProgram decomposed, transform_for_annotation(program));
+  return with_graph(decomposed, decomposed.graph()).serialize().status();
+}
+
+TEST(ArchiveMutation, EveryOneIsRefusedOrRead) {
+  const std::uint64_t seed = number_from_environment("ENN_FUZZ_SEED", 20260823);
+  const std::uint64_t mutations = number_from_environment("ENN_FUZZ_MUTATIONS", 24'000);
+  std::cout << "ENN_FUZZ_SEED=" << seed << " ENN_FUZZ_MUTATIONS=" << mutations << std::endl;
+
+  const testing::Entries entries = testing::small_archive();
+  const std::vector<std::byte> whole = testing::zip_of(entries);
+  ASSERT_TRUE(read_and_write(whole).ok()) << read_and_write(whole).message();
+
+  testing::Mutator mutator(seed);
+  std::map<Code, std::uint64_t> outcomes;
+  for (std::uint64_t i = 0; i < mutations; ++i) {
+    SCOPED_TRACE(str("mutation ", i, " of seed ", seed));
+    std::vector<std::byte> archive;
+    if (mutator.below(4) == 0) {
+      archive = mutator.mutate_bytes(whole);
+    } else {
+      // With checksums right, so that what is inside is looked at.
+      testing::Entries changed = entries;
+      std::string& text =
+          changed.at(mutator.below(4) == 0 ? "m/data/weights/model_weights_config.json"
+                                           : "m/models/model.json");
+      text = mutator.mutate_json(text);
+      archive = testing::zip_of(changed);
+    }
+    testing::reset_peak_memory();
+    const std::size_t before = testing::peak_memory();
+    const Status status = read_and_write(archive);
+    ++outcomes[status.code()];
+    ASSERT_LE(testing::peak_memory() - before, kMemoryLimit) << status.message();
+    ASSERT_TRUE(status.ok() || is_printable(status.message())) << status.message();
+  }
+  for (const auto& [code, count] : outcomes) {
+    std::cout << (code == Code::Ok ? "read" : to_string(code)) << ": " << count << std::endl;
+  }
+  // A test that refuses all, or takes all, tests little.
+  EXPECT_GT(outcomes[Code::Ok], mutations / 20);
+  EXPECT_GT(outcomes[Code::InvalidArgument], mutations / 4);
+  EXPECT_EQ(outcomes[Code::Internal], 0U);
+}
+
+}  // namespace
+}  // namespace enn
