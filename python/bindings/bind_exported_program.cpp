@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "archive/exported_program.hpp"
 #include "archive/source_line.hpp"
 #include "bindings.hpp"
 #include "enn/exported_program.hpp"
@@ -42,6 +43,8 @@ void bind_exported_program(nb::module_& module) {
             check(program.save(path));
           },
           nb::arg("path"))
+      .def("transform_for_annotation",
+           [](const ExportedProgram& program) { return take(transform_for_annotation(program)); })
       .def_prop_ro("inputs",
                    [](const ExportedProgram& program) { return named_types(program.inputs()); })
       .def_prop_ro("outputs",

@@ -1,15 +1,19 @@
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <tuple>
 
 #include "bindings.hpp"
 #include "ir/graph.hpp"
 #include "ops/import.hpp"
+#include "ops/matmul/decompose_attention.hpp"
 
 namespace enn::python {
 
@@ -107,16 +111,48 @@ Argument argument(const std::string& name, nb::handle value) {
   raise(error(Code::InvalidArgument, "argument '", name, "' has a type that no operator takes"));
 }
 
-std::pair<NodeId, std::vector<ValueId>> add_call(
-    Graph& graph, std::string target, std::string name,
-    const std::vector<std::pair<std::string, nb::object>>& arguments,
-    const std::vector<PyTensorType>& results, std::string source, bool interpret) {
+using PyArguments = std::vector<std::pair<std::string, nb::object>>;
+
+Call make_call(std::string target, std::string name, const PyArguments& arguments,
+               const std::vector<PyTensorType>& results, std::string source) {
   Call call{std::move(target), std::move(name), {}, {}, std::move(source)};
   for (const auto& [key, value] : arguments) call.arguments.emplace_back(key, argument(key, value));
   for (const auto& result : results)
     call.results.push_back(tensor_type(result, str("node '", call.name, "'")));
+  return call;
+}
+
+std::pair<NodeId, std::vector<ValueId>> add_call(Graph& graph, std::string target, std::string name,
+                                                 const PyArguments& arguments,
+                                                 const std::vector<PyTensorType>& results,
+                                                 std::string source, bool interpret) {
+  const Call call =
+      make_call(std::move(target), std::move(name), arguments, results, std::move(source));
   const NodeId id = interpret ? take(import_call(graph, call)) : import_uninterpreted(graph, call);
   return {id, graph.node(id).outputs};
+}
+
+// (target, name, arguments, data of a constant, its type): one step as Python sees it.
+using PyStep = std::tuple<std::string, std::string, PyArguments, nb::bytes, PyTensorType>;
+
+std::optional<std::vector<PyStep>> decompose(const Graph& graph, std::string target,
+                                             std::string name, const PyArguments& arguments,
+                                             const PyTensorType& result) {
+  const Call call = make_call(std::move(target), std::move(name), arguments, {result}, {});
+  const auto steps = take(decompose_attention(graph, call));
+  if (!steps) return std::nullopt;
+  std::vector<PyStep> out;
+  for (const DecompositionStep& step : *steps) {
+    PyArguments values;
+    for (const auto& [key, value] : step.call.arguments) {
+      values.emplace_back(key, std::visit([](const auto& item) { return nb::cast(item); }, value));
+    }
+    const auto size = step.data != nullptr ? step.data->size() : 0;
+    out.emplace_back(step.call.target, step.call.name, std::move(values),
+                     nb::bytes(size > 0 ? step.data->data() : nullptr, size),
+                     py_tensor_type(step.type()));
+  }
+  return out;
 }
 
 }  // namespace
@@ -152,6 +188,14 @@ void bind_graph(nb::module_& module) {
       .def("__str__", [](const Graph& graph) { return print(graph); })
       .def_static(
           "parse", [](const std::string& text) { return take(parse(text)); }, nb::arg("text"));
+
+  module.attr("ATTENTION") = kAttentionTarget;
+  module.attr("MADE_TENSOR") = kMadeTensor;
+  module.def("decompose_attention", &decompose, nb::arg("graph"), nb::arg("target"),
+             nb::arg("name"), nb::arg("arguments"), nb::arg("result"),
+             "The steps [(target, name, arguments, data, type)] that stand for an attention, or "
+             "None; a step without a target is a constant. Tensors from MADE_TENSOR on are results "
+             "of steps.");
 }
 
 }  // namespace enn::python

@@ -76,6 +76,11 @@ def source_line(node: Node) -> str:
     return _core.source_line(node.meta.get("stack_trace") or "")
 
 
+def import_call(node: Node) -> tuple[ImportedGraph, list[tuple[str, Any]], tuple[str, list[int]]]:
+    """A call that gives one tensor: a graph whose inputs are what it reads, its arguments, its result's type."""
+    return _Importer(lambda _: None).run_call(node)
+
+
 class _Importer:
     def __init__(self, constant: Callable[[Node], torch.Tensor | None]) -> None:
         self._constant = constant
@@ -93,6 +98,12 @@ class _Importer:
                 outputs = [self._ids.get(item) for item in _nodes_in(node.args)]
                 self._result.graph.set_outputs([item for item in outputs if isinstance(item, int)])
         return self._result
+
+    def run_call(self, node: Node) -> tuple[ImportedGraph, list[tuple[str, Any]], tuple[str, list[int]]]:
+        for operand in node.all_input_nodes:
+            operand_type = _tensor_type(operand, operand.meta["val"])
+            self._define(operand, self._result.graph.add_input(operand.name, operand_type))
+        return self._result, self._arguments(node), _tensor_type(node, node.meta["val"])
 
     def _define(self, node: Node, value: int) -> None:
         self._ids[node] = value

@@ -248,11 +248,12 @@ class ProgramWriter {
           return error(Code::Unsupported, "no archive can say how node '", graph_.node(id).name,
                        "' was changed");
         }
+        const std::string old = from == kNone ? "" : known->second;  // name_of may change it
         ENN_ASSIGN(std::string name, name_of(to));
         if (from == kNone) {
           ENN_TRY(add_bias(node, graph_.node(id), name));
         } else {
-          renames[known->second].push_back(std::move(name));
+          renames[old].push_back(std::move(name));
         }
       }
     }

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 import common
 from openenn import EnnError, _core, fx
+from openenn.attention import decompose_attention
 
 
 class Nested(torch.nn.Module):
@@ -91,6 +92,48 @@ def test_payload_is_that_of_the_fx_import(tmp_path: Path):
     from_archive, _ = _core.compile(read(path))
     from_program, _ = _core.compile(fx.import_program(program).graph)
     assert from_archive == from_program
+
+
+class Attending(torch.nn.Module):
+    def __init__(self, **options):
+        super().__init__()
+        self._options = options
+
+    def forward(self, q, k, v):
+        return functional.scaled_dot_product_attention(q, k, v, **self._options)
+
+
+HEADS = ((2, 4, 5, 8), (2, 4, 6, 8), (2, 4, 6, 8))
+ATTENTIONS = {
+    "plain": (Attending(), HEADS),
+    "scaled": (Attending(scale=0.3), ((4, 5, 8), (4, 6, 8), (4, 6, 3))),
+    "causal": (Attending(is_causal=True), HEADS),
+    "masked": (Attending(attn_mask=torch.randn(5, 6)), HEADS),
+    "chosen": (Attending(attn_mask=torch.arange(30).reshape(5, 6) > 7), HEADS),
+    "grouped": (Attending(enable_gqa=True), ((2, 4, 5, 8), (2, 2, 6, 8), (2, 2, 6, 8))),
+}
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+def test_attention_is_decomposed_as_by_the_python_door(name: str, tmp_path: Path):
+    module, shapes = ATTENTIONS[name]
+    inputs = tuple(torch.randn(shape) for shape in shapes)
+    program = torch.export.export(module, inputs)
+    path, written = tmp_path / "model.pt2", tmp_path / "decomposed.pt2"
+    torch.export.save(program, path)
+    transformed = _core.ExportedProgram.load(str(path)).transform_for_annotation()
+    by_fx = program.module()
+    decompose_attention(by_fx)
+    assert calls(transformed.graph) == calls(fx.import_module(by_fx).graph)
+    transformed.save(str(written))
+    loaded = torch.export.load(written)
+    assert "scaled_dot_product_attention.default" not in loaded.graph_module.code
+    torch.testing.assert_close(loaded.module()(*inputs), module(*inputs), rtol=1e-5, atol=1e-6)
+
+
+def calls(graph: _core.Graph) -> list[str]:
+    """The lines of the graph's text without those of constants, as torch.export's .module() names them."""
+    return [line.replace("%c_", "%") for line in str(graph).splitlines() if " = " in line and "constant" not in line]
 
 
 class Flexible(torch.nn.Module):

@@ -93,9 +93,12 @@ class AttentionDecomposition {
 
   ValueId add_constant(Shape shape, std::span<const float> values) {
     const auto bytes = std::as_bytes(values);
-    steps_.push_back(
-        {{{}, call_.name + "_mask", {}, {{DType::Float32, std::move(shape)}}, call_.source},
-         std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end())});
+    steps_.push_back({{{},
+                       str("_", call_.name, "_mask"),
+                       {},
+                       {{DType::Float32, std::move(shape)}},
+                       call_.source},
+                      std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end())});
     return kMadeTensor + static_cast<ValueId>(steps_.size() - 1);
   }
 
