@@ -6,5 +6,8 @@ cd "$(dirname "$0")/.."
 cmake --preset benchmark >/dev/null
 cmake --build --preset benchmark
 find build/benchmark -type f -name '*_bench' -perm -u+x | sort | while read -r program; do
-  "$program" "$@"
+  case "$(basename "$program")" in
+    enn_conv*) for shapes in benchmarks/shapes/*.txt; do "$program" "$shapes" "$@"; done ;;
+    *) "$program" "$@" ;;
+  esac
 done

@@ -30,6 +30,9 @@ Result<OperatorPtr> bind_observe(const program::Observe& op, Binder& binder) {
   if (tensor->dtype != program::DType_Float32) {
     return error(Code::InvalidProgram, "Observe's tensor ", tensor->id, " is not float32");
   }
+  if (tensor->storage == program::Storage_Constant && tensor->offset % alignof(float) != 0) {
+    return error(Code::InvalidProgram, "Observe's tensor ", tensor->id, " lies at an odd address");
+  }
   return OperatorPtr(std::make_unique<ObserveOperator>(*tensor, op.tap()));
 }
 

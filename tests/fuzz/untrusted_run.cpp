@@ -26,6 +26,18 @@ std::vector<std::unique_ptr<std::byte[]>> blocks(std::span<const TensorType> typ
   return out;
 }
 
+// Reads all that it is shown.
+class Reader final : public ExecutionListener {
+ public:
+  void on_tap(std::uint32_t /*tap*/, std::span<const float> values,
+              Parallel& /*parallel*/) noexcept override {
+    for (const float value : values) sum_ = sum_ + value;
+  }
+
+ private:
+  volatile float sum_ = 0.0F;
+};
+
 }  // namespace
 
 Status load_and_run(std::span<const std::byte> payload, unsigned fill, Parallel& parallel) {
@@ -47,9 +59,12 @@ Status load_and_run(std::span<const std::byte> payload, unsigned fill, Parallel&
     input_pointers.push_back(inputs[i].get());
   }
   for (const auto& block : outputs) output_pointers.push_back(block.get());
-  for (int round = 0; round < 2; ++round) {
+  Reader reader;
+  for (ExecutionListener* listener :
+       {static_cast<ExecutionListener*>(nullptr), static_cast<ExecutionListener*>(&reader)}) {
     // An index that is out of range is as good an end as any.
-    [[maybe_unused]] const Status ran = program->execute(input_pointers, output_pointers, parallel);
+    [[maybe_unused]] const Status ran =
+        program->execute(input_pointers, output_pointers, parallel, listener);
   }
   return {};
 }

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <span>
 
 #include "compiler/passes/passes.hpp"
 #include "ops/common.hpp"
@@ -75,7 +76,11 @@ Status fold_into(Graph& graph, NodeId producer, const Affine& affine) {
   if (graph.value(inputs[1]).is_constant()) {
     ENN_ASSIGN(std::vector<float> weight, constant_floats(graph, inputs[1]));
     const std::size_t per_channel = weight.size() / affine.scale.size();
-    for (std::size_t i = 0; i < weight.size(); ++i) weight[i] *= affine.scale[i / per_channel];
+    for (std::size_t c = 0; c < affine.scale.size(); ++c) {
+      for (float& value : std::span(weight).subspan(c * per_channel, per_channel)) {
+        value *= affine.scale[c];
+      }
+    }
     const Shape shape = graph.value(inputs[1]).type.shape;
     graph.node(producer).inputs[1] =
         add_float_constant(graph, name + ".weight.folded", shape, weight);

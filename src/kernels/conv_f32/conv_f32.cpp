@@ -102,8 +102,10 @@ void run_conv_f32(const ConvF32Kernel& kernel, const ConvF32Args& args,
   const std::int64_t panels = conv_f32_panels(kernel, g);
   const std::int64_t tiles = ceil_div(pixels, kernel.rows);
   const std::int64_t products = g.out_c * g.depth();
-  // Few pixels have much weight each: then threads share the weights out, else the pixels.
-  if (tiles >= 8 * parallel.thread_count() || panels == 1) {
+  // Threads share out the pixels or, where there are few of them to much weight, the panels.
+  const std::int64_t threads = parallel.thread_count();
+  const bool is_image = tiles >= 8 * threads && pixels * g.in_c >= g.out_c * g.depth();
+  if (is_image || panels < 2 * threads) {
     split(parallel, tiles, products * kernel.rows, [&](std::int64_t begin, std::int64_t end) {
       kernel.run(args, {begin * kernel.rows, std::min(end * kernel.rows, pixels), 0, panels});
     });
