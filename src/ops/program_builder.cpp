@@ -321,6 +321,7 @@ std::uint64_t ProgramBuilder::plan_arena() {
 
 flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> ProgramBuilder::write_constants(
     flatbuffers::FlatBufferBuilder& builder) const {
+  if (constants_bytes_ == 0) return 0;  // an empty list would lie at any address
   std::uint8_t* to = nullptr;
   builder.ForceVectorAlignment(constants_bytes_, 1, kAlignment);
   const auto vector = builder.CreateUninitializedVector<std::uint8_t>(constants_bytes_, &to);
