@@ -38,12 +38,15 @@ class ExportedProgram {
   [[nodiscard]] static Result<ExportedProgram> parse(std::span<const std::byte> archive,
                                                      const ExportOptions& options = {});
 
-  // Writes an archive that torch.export.load accepts. The file is replaced as a whole or not at
-  // all.
+  // Writes an archive that torch.export.load accepts; a program that was only loaded gives the bytes
+  // that it was loaded from. Unsupported when a graph was changed in a way that ATen calls cannot
+  // say. The file is replaced as a whole or not at all.
   [[nodiscard]] Status save(const std::filesystem::path& path) const;
   [[nodiscard]] Result<std::vector<std::byte>> serialize() const;
 
-  // Tensors that the caller gives and gets, flat, in the order of the program's pytrees.
+  // Tensors that the caller gives and gets, flat, in the order of the program's pytrees; what is no
+  // tensor there (None, a number) is left out. A buffer that the model changes is an input, and its
+  // new value an output before the others.
   [[nodiscard]] const std::vector<NamedType>& inputs() const;
   [[nodiscard]] const std::vector<NamedType>& outputs() const;
 
