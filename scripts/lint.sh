@@ -37,6 +37,7 @@ run "files" python scripts/check_files.py
 run "layers" python scripts/check_layers.py
 run "kernel names" python scripts/check_kernel_names.py
 run "clang-format" format_cpp
+run "doxygen" reference
 run "ruff check" ruff check --quiet
 run "ruff format" format_python
 # Without the installed packages, so that the result does not depend on what was built: torch has types, ExecuTorch few.

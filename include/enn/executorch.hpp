@@ -18,8 +18,8 @@ namespace enn {
 
 // A key and bytes that the delegate is given with a partition, as ExecuTorch's CompileSpec.
 struct CompileSpec {
-  std::string key;
-  std::vector<std::byte> value;
+  std::string key;               // "enn_compile_options" for ours
+  std::vector<std::byte> value;  // as the key's owner writes it
 };
 
 // Upstream's modes; a program of this engine runs the same in each.

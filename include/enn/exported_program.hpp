@@ -16,11 +16,13 @@ namespace enn {
 
 class Graph;
 
+// An input or output.
 struct NamedType {
-  std::string name;
-  TensorType type;
+  std::string name;  // in the program's graph
+  TensorType type;   // as the caller gives or gets it
 };
 
+// How a program is read.
 struct ExportOptions {
   // The size that every symbolic dimension (torch.export's dynamic_shapes) gets: the engine runs
   // static shapes. 0: the smallest size that the program's range constraints allow, at least 1.
@@ -38,9 +40,9 @@ class ExportedProgram {
   [[nodiscard]] static Result<ExportedProgram> parse(std::span<const std::byte> archive,
                                                      const ExportOptions& options = {});
 
-  // Writes an archive that torch.export.load accepts; a program that was only loaded gives the bytes
-  // that it was loaded from. Unsupported when a graph was changed in a way that ATen calls cannot
-  // say. The file is replaced as a whole or not at all.
+  // Writes an archive that torch.export.load accepts; a program that was only loaded gives the
+  // bytes that it was loaded from. Unsupported when a graph was changed in a way that ATen calls
+  // cannot say. The file is replaced as a whole or not at all.
   [[nodiscard]] Status save(const std::filesystem::path& path) const;
   [[nodiscard]] Result<std::vector<std::byte>> serialize() const;
 

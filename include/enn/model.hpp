@@ -15,12 +15,14 @@
 
 namespace enn {
 
+// How a model is compiled and run.
 struct ModelOptions {
-  Execution execution = Execution::Qdq;
-  int threads = 1;  // >= 1
-  std::string isa;  // as LoadOptions::isa
+  Execution execution = Execution::Qdq;  // of the quantize and dequantize operators
+  int threads = 1;                       // >= 1
+  std::string isa;                       // as LoadOptions::isa
 };
 
+// A program compiled for the engine, on threads of its own.
 class Model {
  public:
   // Unsupported when the engine does not take an operator of the program: the message names the
@@ -42,8 +44,10 @@ class Model {
   [[nodiscard]] Result<std::vector<Tensor>> operator()(std::span<const TensorView> inputs,
                                                        ExecutionListener* listener = nullptr);
 
+  // As those of the program that was compiled.
   [[nodiscard]] const std::vector<NamedType>& inputs() const { return inputs_; }
   [[nodiscard]] const std::vector<NamedType>& outputs() const { return outputs_; }
+  // What runs: its steps, and the types that it takes and gives.
   [[nodiscard]] const Program& program() const { return *program_; }
   // What program() was loaded from; with Execution::Integer the bytes that the delegate loads.
   [[nodiscard]] std::span<const std::byte> payload() const { return payload_; }

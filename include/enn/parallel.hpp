@@ -11,6 +11,7 @@ namespace enn {
 // to.
 class TaskRef {
  public:
+  // `f` is not copied: it lives as long as the reference.
   template <typename F>
     requires(!std::is_same_v<std::remove_cvref_t<F>, TaskRef>)
   TaskRef(F&& f)  // NOLINT: implicit by intent
@@ -18,6 +19,7 @@ class TaskRef {
           (*static_cast<std::remove_reference_t<F>*>(object))(task);
         }) {}
 
+  // Calls it.
   void operator()(int task) const { call_(object_, task); }
 
  private:
@@ -25,6 +27,7 @@ class TaskRef {
   void (*call_)(void*, int);
 };
 
+// Threads that belong to someone else.
 class Parallel {
  public:
   virtual ~Parallel() = default;

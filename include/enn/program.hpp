@@ -17,6 +17,7 @@
 
 namespace enn {
 
+// How a program is prepared to run, and what it may cost.
 struct LoadOptions {
   // "reference", "avx2", …; empty: as ENN_ISA says, else the best of this CPU.
   std::string isa;
@@ -28,8 +29,9 @@ struct LoadOptions {
   std::uint64_t max_operations = std::uint64_t{1} << 44U;
 };
 
+// What a step of a program is.
 struct StepInfo {
-  std::string name;    // of the model's node
+  std::string name;    // what it does and in which place, "convolution_3"
   std::string source;  // file:line of the eager model, or empty
   std::string op;      // "Conv2D", …
   std::string kernel;  // of the chosen kernel

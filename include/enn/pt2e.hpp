@@ -28,6 +28,7 @@ namespace enn {
 // A float model with observers on the values that the quantizer chose.
 class PreparedModel {
  public:
+  // Moved from, a model may only be assigned to or destroyed.
   PreparedModel(PreparedModel&&) noexcept;
   PreparedModel& operator=(PreparedModel&&) noexcept;
   ~PreparedModel();
@@ -37,6 +38,7 @@ class PreparedModel {
   // Model::operator().
   [[nodiscard]] Result<std::vector<Tensor>> operator()(std::span<const TensorView> inputs);
 
+  // How many samples the observers saw, merged statistics included.
   [[nodiscard]] std::uint64_t samples() const;
 
   // What the observers saw, as JSON. Merging statistics of the same model and quantizer adds what
@@ -67,6 +69,7 @@ class PreparedModel {
 // A quantized model: an ordinary program of torch.export with quantize and dequantize operators.
 class QuantizedModel {
  public:
+  // Moved from, a model may only be assigned to or destroyed.
   QuantizedModel(QuantizedModel&&) noexcept;
   QuantizedModel& operator=(QuantizedModel&&) noexcept;
   ~QuantizedModel();
@@ -75,6 +78,7 @@ class QuantizedModel {
   [[nodiscard]] Result<std::vector<Tensor>> operator()(std::span<const TensorView> inputs,
                                                        Execution execution = Execution::Qdq);
 
+  // The quantized model as torch.export has it, to save or to lower.
   [[nodiscard]] const ExportedProgram& exported_program() const;
 
   // Scale, zero point and range of each quantized value, as JSON. Equal encodings are equal text.

@@ -25,11 +25,14 @@ enum class Precision : std::uint8_t { A8W8 = 3 };
 enum class Compatibility : std::uint8_t { Default, Upstream };
 [[nodiscard]] Result<Compatibility> compatibility_from_string(std::string_view name);
 
+// Places the quantization of a model. Copies are independent.
 class EnnQuantizer {
  public:
+  // A8W8, per channel, after training, until set_quant_params() says otherwise.
   explicit EnnQuantizer(Compatibility compatibility = Compatibility::Default)
       : compatibility_(compatibility) {}
 
+  // Step 1 of the documented flow.
   void set_quant_params(Precision precision, bool is_per_channel = true, bool is_qat = false);
 
   // How the ranges of activations are found, by name (observer_names()): for all of them, for the
@@ -47,6 +50,7 @@ class EnnQuantizer {
   [[nodiscard]] std::string to_json() const;
   [[nodiscard]] static Result<EnnQuantizer> from_json(std::string_view json);
 
+  // As they were set.
   [[nodiscard]] bool is_qat() const { return is_qat_; }
   [[nodiscard]] Compatibility compatibility() const { return compatibility_; }
 

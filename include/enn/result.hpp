@@ -13,6 +13,7 @@
 
 namespace enn {
 
+// Who is at fault, and how.
 enum class Code : std::uint8_t {
   Ok = 0,
   InvalidArgument,    // the caller passed something that is not allowed
@@ -48,11 +49,15 @@ template <typename Range>
   return std::move(out).str();
 }
 
+// Whether something succeeded, or what went wrong.
 class [[nodiscard]] Status {
  public:
+  // Success.
   Status() = default;
+  // `message` is one sentence of printable ASCII.
   Status(Code code, std::string message) : code_(code), message_(std::move(message)) {}
 
+  // Code::Ok and no message, or a failure's.
   [[nodiscard]] bool ok() const { return code_ == Code::Ok; }
   [[nodiscard]] Code code() const { return code_; }
   [[nodiscard]] const std::string& message() const { return message_; }
@@ -62,22 +67,27 @@ class [[nodiscard]] Status {
   std::string message_;
 };
 
+// A failure whose message is its arguments, concatenated.
 template <typename... Args>
 [[nodiscard]] Status error(Code code, const Args&... args) {
   return Status(code, str(args...));
 }
 
+// A value, or why there is none.
 template <typename T>
 class [[nodiscard]] Result {
  public:
+  // `status` is a failure.
   Result(T value) : state_(std::move(value)) {}         // NOLINT: implicit by intent
   Result(Status status) : state_(std::move(status)) {}  // NOLINT: implicit by intent
 
+  // Whether there is a value.
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
   // Precondition of value(): ok().
   [[nodiscard]] T& value() & { return *std::get_if<0>(&state_); }
   [[nodiscard]] const T& value() const& { return *std::get_if<0>(&state_); }
   [[nodiscard]] T&& value() && { return std::move(*std::get_if<0>(&state_)); }
+  // Ok when there is a value.
   [[nodiscard]] Status status() const { return ok() ? Status() : *std::get_if<1>(&state_); }
 
  private:
@@ -86,7 +96,9 @@ class [[nodiscard]] Result {
 
 }  // namespace enn
 
+// Of the macros below.
 #define ENN_CONCAT_INNER(a, b) a##b
+// Of the macros below.
 #define ENN_CONCAT(a, b) ENN_CONCAT_INNER(a, b)
 
 // Returns the Status of `expr` from the enclosing function unless it is Ok.
@@ -97,6 +109,7 @@ class [[nodiscard]] Result {
 
 // ENN_ASSIGN(auto x, f()): x = value of the Result, or return its Status.
 #define ENN_ASSIGN(target, expr) ENN_ASSIGN_IMPL(ENN_CONCAT(enn_result_, __LINE__), target, expr)
+// Of ENN_ASSIGN.
 #define ENN_ASSIGN_IMPL(result, target, expr) \
   auto result = (expr);                       \
   if (!result.ok()) return result.status();   \

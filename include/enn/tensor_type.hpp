@@ -10,6 +10,7 @@
 
 namespace enn {
 
+// The element types, as torch has them.
 enum class DType : std::uint8_t {
   Float32,
   Float16,
@@ -24,11 +25,12 @@ enum class DType : std::uint8_t {
 
 // Bytes per element.
 [[nodiscard]] std::size_t size_of(DType dtype);
-// "float32", "int8", … as in torch.<name>.
+// "float32", "int8", … as torch names it.
 [[nodiscard]] std::string_view to_string(DType dtype);
 [[nodiscard]] std::optional<DType> dtype_from_string(std::string_view name);
 [[nodiscard]] bool is_float(DType dtype);
 
+// Sizes, from the outermost dimension to the innermost; none for a scalar.
 using Shape = std::vector<std::int64_t>;
 
 // Number of elements; 1 for a scalar. Precondition: dimensions >= 0 and the product fits
@@ -38,10 +40,13 @@ using Shape = std::vector<std::int64_t>;
 [[nodiscard]] std::optional<std::int64_t> checked_numel(const Shape& shape,
                                                         std::int64_t limit = std::int64_t{1} << 40);
 
+// What a tensor is, without its elements.
 struct TensorType {
+  // Element type and sizes.
   DType dtype = DType::Float32;
   Shape shape;
 
+  // Same element type, same sizes.
   friend bool operator==(const TensorType&, const TensorType&) = default;
 };
 

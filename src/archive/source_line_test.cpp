@@ -5,7 +5,7 @@
 namespace enn {
 namespace {
 
-constexpr const char* kModel = "  File \"/home/me/net.py\", line 12, in forward\n    return f(x)\n";
+constexpr const char* kModel = "  File \"/models/net.py\", line 12, in forward\n    return f(x)\n";
 constexpr const char* kTorch =
     "  File \"/usr/lib/python3/dist-packages/torch/nn/modules/conv.py\", line 565, in forward\n";
 constexpr const char* kVision =
@@ -13,7 +13,7 @@ constexpr const char* kVision =
 constexpr const char* kGenerated = "  File \"<eval_with_key>.7\", line 3, in forward\n";
 
 TEST(SourceLine, IsTheInnermostOneThatIsNotTorchs) {
-  EXPECT_EQ(source_line(std::string(kModel) + kTorch + kGenerated), "/home/me/net.py:12");
+  EXPECT_EQ(source_line(std::string(kModel) + kTorch + kGenerated), "/models/net.py:12");
   EXPECT_EQ(source_line(std::string(kModel) + kVision),
             "/usr/lib/python3/dist-packages/torchvision/models/resnet.py:92");
   EXPECT_EQ(source_line(kTorch), "/usr/lib/python3/dist-packages/torch/nn/modules/conv.py:565");

@@ -112,12 +112,12 @@ class Binder {
   [[nodiscard]] virtual int max_threads() const = 0;
 };
 
-// One per table of the Operator union, in ops/<family>/execute.cpp (Observe: observe.cpp). The table comes from an
-// untrusted file whose FlatBuffer structure, but not its meaning, was verified: a bind function
-// checks every id, shape, dtype, attribute and the finiteness of every float before it keeps a
-// pointer, and bounds the work that a run can take by the sizes of its tensors. An operator may
-// read up to 64 bytes past the end of an arena tensor (the arena has that slack) but never past
-// inputs, outputs or constants.
+// One per table of the Operator union, in ops/<family>/execute.cpp (Observe: observe.cpp). The
+// table comes from an untrusted file whose FlatBuffer structure, but not its meaning, was verified:
+// a bind function checks every id, shape, dtype, attribute and the finiteness of every float before
+// it keeps a pointer, and bounds the work that a run can take by the sizes of its tensors. An
+// operator may read up to 64 bytes past the end of an arena tensor (the arena has that slack) but
+// never past inputs, outputs or constants.
 using OperatorPtr = std::unique_ptr<Operator>;
 #define ENN_BIND(Table, function) \
   [[nodiscard]] Result<OperatorPtr> function(const program::Table& op, Binder& binder);
