@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
+from executorch.exir import to_edge_transform_and_lower
 from torch.export import ExportedProgram
 from torch.nn import functional
 
@@ -134,6 +136,68 @@ def test_attention_is_decomposed_as_by_the_python_door(name: str, tmp_path: Path
 def calls(graph: _core.Graph) -> list[str]:
     """The lines of the graph's text without those of constants, as torch.export's .module() names them."""
     return [line.replace("%c_", "%") for line in str(graph).splitlines() if " = " in line and "constant" not in line]
+
+
+class Classifier(torch.nn.Module):
+    """Everything that quantizing rewrites: a batch norm, weights, a residual, attention, a list of outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 8, 3, padding=1, bias=False)
+        self.norm = torch.nn.BatchNorm2d(8)
+        self.linear = torch.nn.Linear(8, 8)
+
+    def forward(self, x):
+        x = functional.relu(self.norm(self.conv(x)))
+        tokens = x.flatten(2).transpose(1, 2)
+        tokens = tokens + self.linear(tokens)
+        return [functional.scaled_dot_product_attention(tokens, tokens, tokens), x.mean((2, 3)) + 1.0]
+
+
+@pytest.fixture(scope="module")
+def two_classifiers(tmp_path_factory: pytest.TempPathFactory) -> tuple[torch.fx.GraphModule, Path, torch.Tensor]:
+    """The same model quantized by torchao and, from its archive, by the core; a sample."""
+    torch.manual_seed(0)
+    model, sample = Classifier().eval(), torch.randn(2, 3, 6, 6)
+    folder = tmp_path_factory.mktemp("archives")
+    torch.export.save(torch.export.export(model, (sample,)), folder / "float.pt2")
+    quantizer = _core.EnnQuantizer()
+    prepared = _core.prepare_pt2e(_core.ExportedProgram.load(str(folder / "float.pt2")), quantizer)
+    prepared.run([sample.numpy()])
+    _core.convert_pt2e(prepared).exported_program.save(str(folder / "quantized.pt2"))
+    return common.quantize(model, [(sample,)], (sample,)), folder / "quantized.pt2", sample
+
+
+def test_a_quantized_archive_is_torchaos_model(two_classifiers):
+    torchaos, path, sample = two_classifiers
+    loaded = torch.export.load(path).module()
+    # Ranges come from two float engines, whose last bits differ: a value near a boundary may fall on its other side.
+    for ours, theirs in zip(loaded(sample), torchaos(sample), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=0.02)
+    again = torch.export.export(loaded, (sample,))
+    for ours, theirs in zip(again.module()(sample), loaded(sample), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    assert quantized_calls(again) == quantized_calls(torch.export.export(torchaos, (sample,)))
+    assert not [name for name in again.state_dict if "conv.weight" in name or "running" in name]
+
+
+def quantized_calls(program: ExportedProgram) -> set[str]:
+    """Targets and literal arguments of quantize and dequantize calls, scales to six digits."""
+    return {
+        " ".join(
+            [str(node.target), *(f"{item:.6g}" if isinstance(item, float) else str(item) for item in node.args[1:])]
+        )
+        for node in program.graph.nodes
+        if str(node.target).startswith("quantized_decomposed") and "per_tensor" in str(node.target)
+    }
+
+
+def test_a_quantized_archive_is_lowered_by_the_python_door(two_classifiers):
+    _, path, _ = two_classifiers
+    lowered = to_edge_transform_and_lower(torch.export.load(path), partitioner=[EnnPartitioner()])
+    targets = [str(node.target) for node in lowered.exported_program().graph.nodes if node.op == "call_function"]
+    assert targets.count("executorch_call_delegate") == 1
+    assert {target for target in targets if "getitem" not in target} == {"executorch_call_delegate"}
 
 
 class Flexible(torch.nn.Module):
