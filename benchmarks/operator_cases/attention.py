@@ -47,6 +47,9 @@ CASES: dict[str, Case] = {
     "instance_norm": Case(("group_norm",), lambda: Shifted(nn.InstanceNorm2d(64, affine=True)), ((4, 64, 64, 64),)),
     "batch_norm (alone)": Case(("batch_norm",), lambda: Shifted(nn.BatchNorm2d(64)), ((4, 64, 64, 64),)),
     "scaled_dot_product_attention": Case(
-        ("matmul", "softmax"), lambda: Call(functional.scaled_dot_product_attention), ((8, 12, 197, 64),) * 3
+        ("matmul", "softmax"),
+        lambda: Call(functional.scaled_dot_product_attention),
+        ((8, 12, 197, 64),) * 3,
+        chain=True,
     ),
 }

@@ -20,13 +20,17 @@ class Call(nn.Module):
 
 @dataclass
 class Case:
-    """`operators`: what ops.def calls those that the module shows."""
+    """`operators`: what ops.def calls those that the module shows.
+
+    A `chain` quantizes results between its operators; each of them is compared on its own operands.
+    """
 
     operators: tuple[str, ...]
     module: Callable[[], nn.Module]
     shapes: tuple[tuple[int, ...], ...] = ()
     positive: bool = False  # the operator is defined for positive numbers
     make_inputs: Callable[[], tuple[torch.Tensor, ...]] | None = None  # other inputs than normal ones of `shapes`
+    chain: bool = False
 
     def inputs(self) -> tuple[torch.Tensor, ...]:
         if self.make_inputs is not None:

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch.fx import Graph, GraphModule, Node
 from torchao.quantization.pt2e import (
+    FusedMovingAvgObsFakeQuantize,
+    HistogramObserver,
     disable_fake_quant,
     enable_fake_quant,
     move_exported_model_to_eval,
@@ -47,16 +49,63 @@ def erase_batch_counters(model: GraphModule) -> None:
 def calibrate(prepared: GraphModule, samples: Iterable[tuple[Any, ...]]) -> None:
     """Sets the ranges of a model of prepare_qat_pt2e from `samples`, as post-training quantization does.
 
-    The fake quantizers only observe, and batch norms use and keep their statistics. The model is left in
-    training mode with fake quantization on.
+    Activations are observed by histograms of all samples, weights by their extremes. Nothing is quantized meanwhile,
+    and batch norms use and keep their statistics. The model is left in training mode with fake quantization on.
     """
     move_exported_model_to_eval(prepared)
+    histograms = {quantizer: _histogram(quantizer) for quantizer in _activation_quantizers(prepared)}
+
+    def observe(quantizer: torch.nn.Module, values: tuple[torch.Tensor, ...]) -> None:
+        histograms[quantizer](values[0])
+
+    hooks = [quantizer.register_forward_pre_hook(observe) for quantizer in histograms]
     prepared.apply(disable_fake_quant)
     with torch.no_grad():
         for sample in samples:
             prepared(*sample)
     prepared.apply(enable_fake_quant)
+    for hook in hooks:
+        hook.remove()
+    for quantizer, histogram in histograms.items():
+        _begin_with(quantizer, histogram)
     move_exported_model_to_train(prepared)
+
+
+def _activation_quantizers(prepared: GraphModule) -> set[FusedMovingAvgObsFakeQuantize]:
+    """Those of values that depend on an input; the others are of weights."""
+    dependent: set[Node] = set()
+    found = set()
+    for node in prepared.graph.nodes:
+        if node.op != "placeholder" and dependent.isdisjoint(node.all_input_nodes):
+            continue
+        dependent.add(node)
+        module = prepared.get_submodule(node.target) if node.op == "call_module" else None
+        if isinstance(module, FusedMovingAvgObsFakeQuantize):
+            found.add(module)
+    return found
+
+
+def _histogram(quantizer: FusedMovingAvgObsFakeQuantize) -> HistogramObserver:
+    observer = quantizer.activation_post_process
+    return HistogramObserver(
+        dtype=observer.dtype,
+        qscheme=observer.qscheme,
+        quant_min=observer.quant_min,
+        quant_max=observer.quant_max,
+        eps=observer.eps.item(),
+    )
+
+
+def _begin_with(quantizer: FusedMovingAvgObsFakeQuantize, histogram: HistogramObserver) -> None:
+    """Training goes on from the histogram's range, as if it were the average of the extremes until now."""
+    if not histogram.min_val.isfinite():
+        return
+    scale, zero_point = histogram.calculate_qparams()
+    observer = quantizer.activation_post_process
+    observer.min_val.copy_(((histogram.quant_min - zero_point) * scale).reshape(observer.min_val.shape))
+    observer.max_val.copy_(((histogram.quant_max - zero_point) * scale).reshape(observer.max_val.shape))
+    quantizer.scale.copy_(scale)
+    quantizer.zero_point.copy_(zero_point)
 
 
 class _KeepsSettings:

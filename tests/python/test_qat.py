@@ -183,18 +183,22 @@ def test_an_untrained_model_is_the_float_model_with_rounding(model_with_settings
     assert (actual - expected).norm() < 0.02 * expected.norm()
 
 
+def ranges(quantized: torch.fx.GraphModule) -> list[float]:
+    """Scales and zero points of activations and weights."""
+    found = nodes(quantized, "quantized_decomposed.dequantize_per_tensor")
+    return [number for node in found for number in node.args[1:3]]
+
+
 def test_calibration_gives_the_ranges_of_post_training_quantization() -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 1))
-    inputs = (torch.randn(8, 3, 12, 12),)
+    samples = [(torch.randn(8, 3, 12, 12) * factor,) for factor in (1.0, 3.0, 2.0)]
     for _ in range(5):
-        model(*inputs)
-    module = prepared(model, inputs)
+        model(*samples[0])
+    module = prepared(model, samples[0], is_per_channel=False)
     statistics = [buffer.clone() for name, buffer in module.named_buffers() if "running" in name]
-    qat.calibrate(module, [inputs])
+    qat.calibrate(module, samples)
     after = [buffer for name, buffer in module.named_buffers() if "running" in name]
     assert all(torch.equal(a, b) for a, b in zip(statistics, after, strict=True))
     move_exported_model_to_eval(module)
-    scales = [node.args[1] for node in nodes(convert_pt2e(module), "quantized_decomposed.quantize_per_tensor")]
-    expected = common.quantize(copy.deepcopy(model).eval(), [inputs], inputs)
-    reference = [node.args[1] for node in nodes(expected, "quantized_decomposed.quantize_per_tensor")]
-    assert scales == pytest.approx(reference, rel=1e-4)
+    expected = common.quantize(copy.deepcopy(model).eval(), samples, samples[0], is_per_channel=False)
+    assert ranges(convert_pt2e(module)) == pytest.approx(ranges(expected), rel=1e-4)
