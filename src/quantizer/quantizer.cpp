@@ -141,6 +141,8 @@ Annotations EnnQuantizer::annotate(const Graph& graph) const {
     const Observer standard = upstream ? Observer::MinMax : Observer::Histogram;
     config.activation.observer = observer_of_name(observer_).value_or(standard);
   }
+  // From -128 the scale would be max / 127.5, and a weight of +max be clipped to 127.
+  if (!upstream && is_per_channel_) config.weight.quant_min = -127;
   Annotations annotations = upstream ? annotate_as_upstream(graph, config) : place(graph, config);
   exclude(graph, config, [this](const Node& node) { return excluded_by(node); }, annotations);
   if (!upstream) annotate_inputs(graph, config, annotations);

@@ -73,6 +73,21 @@ TEST(Quantizer, QuantizesAConvolutionBehindItsActivation) {
             "r: => affine\n");
 }
 
+TEST(Quantizer, GivesWeightsPerChannelAsManyStepsOnEitherSideOfZero) {
+  const auto parsed = parse(std::string(kConvolution) + "return %c }");
+  ASSERT_TRUE(parsed.ok()) << parsed.status().message();
+  const auto quant_min = [&](bool per_channel, Compatibility compatibility) {
+    EnnQuantizer quantizer(compatibility);
+    quantizer.set_quant_params(Precision::A8W8, per_channel, false);
+    const Annotations result = quantizer.annotate(parsed.value());
+    const NodeId convolution = parsed.value().order().front();
+    return std::get<QuantizationSpec>(result.node(convolution)->inputs[1].second).quant_min;
+  };
+  EXPECT_EQ(quant_min(true, Compatibility::Default), -127);
+  EXPECT_EQ(quant_min(false, Compatibility::Default), -128);
+  EXPECT_EQ(quant_min(true, Compatibility::Upstream), -128);
+}
+
 TEST(Quantizer, QuantizesAConvolutionItselfWhereItsResultHasOtherReaders) {
   EXPECT_EQ(annotations(std::string(kConvolution) +
                         "%r: float32[1, 1, 2, 2] = relu(%c)\n return %r, %c }"),

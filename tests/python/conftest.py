@@ -1,12 +1,14 @@
 """Fixtures: the examples' and benchmarks' modules, quantized and lowered models made once per session."""
 
+import copy
 import functools
 import gc
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 for folder in ("examples", "benchmarks"):
@@ -16,11 +18,42 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner  # noqa: E402
 from executorch.backends.samsung.utils.export_utils import get_edge_compile_config  # noqa: E402
+from torchao.quantization.pt2e import qat_utils  # noqa: E402
 
 import common  # noqa: E402
 import models  # noqa: E402
 
 common.make_torchvision_importable()
+
+
+def _pattern_key(pattern: Any) -> Hashable:
+    """Equal for the patterns of two calls of one of torchao's functions with equal arguments."""
+    if isinstance(pattern, torch.nn.Module):
+        return _pattern_key(pattern.fn)
+    if isinstance(pattern, torch.Tensor):
+        return pattern.dtype, pattern.shape
+    if hasattr(pattern, "__code__"):
+        return pattern.__code__, tuple(_pattern_key(cell.cell_contents) for cell in pattern.__closure__ or ())
+    return type(pattern), repr(pattern)
+
+
+def _trace_patterns_once(trace: Callable) -> Callable:
+    """torchao traces its hundred patterns of quantization-aware training anew for each model: half a minute."""
+    traced: dict[Hashable, torch.fx.GraphModule] = {}
+
+    @functools.wraps(trace)
+    def traced_once(pattern: Any, *args: Any, **kwargs: Any) -> torch.fx.GraphModule:
+        inputs, *options = args
+        named = tuple((name, _pattern_key(value)) for name, value in kwargs.items())
+        key = (_pattern_key(pattern), tuple(map(_pattern_key, inputs)), tuple(options), named)
+        if key not in traced:
+            traced[key] = trace(pattern, *args, **kwargs)
+        return copy.deepcopy(traced[key])
+
+    return traced_once
+
+
+qat_utils._get_aten_graph_module_for_pattern = _trace_patterns_once(qat_utils._get_aten_graph_module_for_pattern)
 gc.collect()
 gc.freeze()  # what was imported stays: it need not be looked through after every test
 

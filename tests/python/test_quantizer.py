@@ -34,13 +34,15 @@ def quantization_of_values(quantized: torch.fx.GraphModule) -> dict[str, tuple]:
     return found
 
 
-def observe_extremes(model: torch.fx.GraphModule) -> None:
-    """Activations as upstream observes them."""
+def observe_as_upstream(model: torch.fx.GraphModule) -> None:
+    """Extremes of activations, weights from -128."""
 
     def changed(spec):
-        if not isinstance(spec, QuantizationSpec) or spec.observer_or_fake_quant_ctr.p.func is not HistogramObserver:
+        if not isinstance(spec, QuantizationSpec):
             return spec
-        return dataclasses.replace(spec, observer_or_fake_quant_ctr=MinMaxObserver.with_args(eps=EPS))
+        if spec.observer_or_fake_quant_ctr.p.func is HistogramObserver:
+            return dataclasses.replace(spec, observer_or_fake_quant_ctr=MinMaxObserver.with_args(eps=EPS))
+        return dataclasses.replace(spec, quant_min=-128)
 
     annotations = (node.meta.get("quantization_annotation") for node in model.graph.nodes)
     for annotation in filter(None, annotations):
@@ -55,7 +57,7 @@ def test_scales_and_zero_points_equal_upstreams(name: str, per_channel: bool) ->
     inputs = (torch.randn(1, 3, 64, 64),)
     quantizer = EnnQuantizer()
     quantizer.set_quant_params("A8W8", per_channel, False)
-    quantizer.add_custom_quant_annotations([observe_extremes])
+    quantizer.add_custom_quant_annotations([observe_as_upstream])
     ours = quantization_of_values(common.quantize(model, [inputs], inputs, quantizer))
     upstream = quantization_of_values(common.quantize(model, [inputs], inputs, upstream_quantizer(per_channel)))
     shared = ours.keys() & upstream.keys()
@@ -108,7 +110,7 @@ def test_weight_scales_are_symmetric_per_output_channel() -> None:
     model = nn.Sequential(nn.Conv2d(5, 7, 3)).eval()
     found = quantization_of_values(common.quantize(model, [torch.randn(1, 5, 9, 9)], (torch.randn(1, 5, 9, 9),)))
     largest = model[0].weight.detach().abs().amax(dim=(1, 2, 3))
-    expected = torch.maximum(largest / 127.5, torch.tensor(EPS))
+    expected = torch.maximum(largest / 127, torch.tensor(EPS))
     assert found["weight of conv2d"] == (expected.tolist(), [0] * 7)
 
 
