@@ -170,26 +170,6 @@ def test_annotations_made_before_are_kept() -> None:
     assert node.meta["quantization_annotation"] is annotation
 
 
-def test_quantization_aware_training_step() -> None:
-    from torchao.quantization.pt2e import move_exported_model_to_eval
-    from torchao.quantization.pt2e.quantize_pt2e import prepare_qat_pt2e
-
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).train()
-    inputs = (torch.randn(4, 3, 8, 8),)
-    quantizer = EnnQuantizer()
-    quantizer.set_quant_params("A8W8", True, True)
-    prepared = prepare_qat_pt2e(torch.export.export(model, inputs).module(), quantizer)
-    optimizer = torch.optim.SGD(prepared.parameters(), lr=0.1)
-    before = [parameter.detach().clone() for parameter in prepared.parameters()]
-    prepared(*inputs).square().mean().backward()
-    optimizer.step()
-    assert any(not torch.equal(a, b) for a, b in zip(before, prepared.parameters(), strict=True))
-    move_exported_model_to_eval(prepared)
-    found = quantization_of_values(convert_pt2e(prepared))
-    assert "input_1" in found
-    assert any(key.startswith("weight of conv2d") for key in found)
-
-
 def test_dynamic_shapes_are_refused_with_the_nodes_name() -> None:
     batch = torch.export.Dim("batch", min=2, max=8)
     exported = torch.export.export(nn.ReLU(), (torch.randn(2, 3),), dynamic_shapes=({0: batch},)).module()
