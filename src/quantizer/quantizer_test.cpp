@@ -129,6 +129,19 @@ TEST(Quantizer, QuantizesABatchNormAloneBehindItsActivation) {
             "r: => affine\n");
 }
 
+TEST(Quantizer, GivesAveragesTheRangeOfTheirOperand) {
+  EXPECT_EQ(annotations(R"(graph {
+    input %x: float32[1, 3, 4, 4]
+    %p: float32[1, 3, 2, 2] = avg_pool2d(%x) {ceil_mode = false, count_include_pad = true, dilation = [1, 1], divisor_override = 0, kernel = [2, 2], pads = [0, 0, 0, 0], stride = [2, 2]}
+    %s: float32[1, 3, 1, 1] = avg_pool2d(%p) {ceil_mode = false, count_include_pad = true, dilation = [1, 1], divisor_override = 1, kernel = [2, 2], pads = [0, 0, 0, 0], stride = [2, 2]}
+    %m: float32[1, 3, 1, 1] = mean(%s) {dims = [2, 3], keepdim = true}
+    return %m })"),
+            "x: => affine\n"
+            "p: x=affine => as(x->p)\n"
+            "s: p=affine => affine\n"
+            "m: s=affine => as(s->m)\n");
+}
+
 TEST(Quantizer, DoesNotFuseAClampThatDoesNotBeginAtZero) {
   EXPECT_EQ(annotations(std::string(kConvolution) +
                         "%r: float32[1, 1, 2, 2] = clamp(%c) {max = 1.0}\n return %r }"),

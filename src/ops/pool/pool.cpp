@@ -180,7 +180,8 @@ void annotate_pool(const Graph& graph, NodeId node, const QuantizationConfig& co
   const Node& n = graph.node(node);
   // A node with several results is read through its parts, which torchao observes on their own.
   if (n.outputs.size() > 1) return;
-  if (n.op == Op::MaxPool2d) {
+  // A maximum and an average lie within the operand's range, whatever calibration saw.
+  if (n.attrs.integer("divisor_override", 0) == 0) {
     annotate_shared(graph, node, config, annotations);
   } else {
     annotate_all(graph, node, config, annotations);

@@ -180,7 +180,8 @@ void annotate_reduce(const Graph& graph, NodeId node, const QuantizationConfig& 
   const Op op = graph.node(node).op;
   // A node with several results is read through its parts, which torchao observes on their own.
   if (gives_value_and_place(op)) return;
-  if (op == Op::Amax || op == Op::Amin) {
+  // What is chosen, and an average, lie within the operand's range, whatever calibration saw.
+  if (op == Op::Amax || op == Op::Amin || op == Op::Mean) {
     annotate_shared(graph, node, config, annotations);
   } else {
     annotate_all(graph, node, config, annotations);
