@@ -134,7 +134,9 @@ def main() -> None:
     print_table(
         f"Memory of calibrating {arguments.models[0]}", ["images", "MB"], [[n, f"{mb:.0f}"] for n, mb in memory.items()]
     )
-    save(arguments.json, {"milliseconds": images, "lowering": lowering, "memory": {str(n): m for n, m in memory.items()}})
+    save(
+        arguments.json, {"milliseconds": images, "lowering": lowering, "memory": {str(n): m for n, m in memory.items()}}
+    )
 
 
 if __name__ == "__main__":
