@@ -22,6 +22,7 @@ using nlohmann::json;
 
 constexpr float kAveraging = 0.01F;    // torchao's averaging_constant
 constexpr double kPercentile = 99.99;  // of the values, at either end
+constexpr float kMostCounts = 1e18F;   // in a bin of a file
 constexpr float kMaxFloat = std::numeric_limits<float>::max();
 
 Range range_of(std::span<const float> values, Parallel& parallel) {
@@ -320,9 +321,9 @@ class HistogramRange final : public ObserverBase {
       ENN_ASSIGN(histogram.high, float_from(state, "high"));
       if (histogram.counts.size() != static_cast<std::size_t>(kHistogramBins) ||
           std::any_of(histogram.counts.begin(), histogram.counts.end(),
-                      [](float count) { return count < 0; })) {
+                      [](float count) { return count < 0 || count > kMostCounts; })) {
         return error(Code::InvalidArgument, "a histogram needs ", kHistogramBins,
-                     " counts of at least 0");
+                     " counts from 0 to 1e18");
       }
       if (histogram.low > histogram.high || !has_bins(histogram.low, histogram.high)) {
         return error(Code::InvalidArgument, "a histogram's range begins at ", histogram.low,

@@ -5,6 +5,7 @@
 
 #include "ops/common.hpp"
 #include "ops/ops.hpp"
+#include "quantizer/json.hpp"
 #include "quantizer/overrides.hpp"
 #include "quantizer/upstream.hpp"
 
@@ -25,13 +26,13 @@ Result<Compatibility> compatibility_from_string(std::string_view name) {
   const std::string upper = upper_case(name);
   if (upper == "DEFAULT") return Compatibility::Default;
   if (upper == "UPSTREAM") return Compatibility::Upstream;
-  return error(Code::InvalidArgument, "compatibility '", name,
+  return error(Code::InvalidArgument, "compatibility '", printable(name),
                "' is not known; there are 'DEFAULT' and 'UPSTREAM'");
 }
 
 Result<Precision> precision_from_string(std::string_view name) {
   if (upper_case(name) == "A8W8") return Precision::A8W8;
-  return error(Code::InvalidArgument, "precision '", name,
+  return error(Code::InvalidArgument, "precision '", printable(name),
                "' is not supported; the supported precision is 'A8W8'");
 }
 

@@ -1,0 +1,169 @@
+#include "enn/pt2e.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "pt2e/test_program.hpp"
+
+namespace enn {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::kSmallModel;
+using testing::program_of;
+using testing::view_of;
+
+PreparedModel prepared(const char* observer = "minmax") {
+  EnnQuantizer quantizer;
+  EXPECT_TRUE(quantizer.set_observer(observer).ok());
+  auto model = prepare_pt2e(program_of(kSmallModel), quantizer);
+  EXPECT_TRUE(model.ok()) << model.status().message();
+  return std::move(model).value();
+}
+
+void calibrate(PreparedModel& model, const std::vector<float>& values) {
+  const TensorView input = view_of(values);
+  const auto outputs = model({&input, 1});
+  ASSERT_TRUE(outputs.ok()) << outputs.status().message();
+}
+
+// conv + norm: 2 * 2 x + 1. Of x in [-1, 4]: relu in [0, 17], its sum with x in [-1, 21].
+TEST(Pt2e, ObservesFoldsAndQuantizes) {
+  PreparedModel model = prepared();
+  calibrate(model, {-1, 0, 1, 2});
+  calibrate(model, {0, 3, 4, 1});
+  EXPECT_EQ(model.samples(), 2);
+  const auto quantized = convert_pt2e(model);
+  ASSERT_TRUE(quantized.ok()) << quantized.status().message();
+  const auto tensors = nlohmann::json::parse(quantized.value().encodings())["tensors"];
+  const auto scale = [&](const char* name) { return tensors[name]["scale"].get<float>(); };
+  EXPECT_EQ(scale("x"), 5.0F / 255.0F);
+  EXPECT_EQ(tensors["x"]["zero_point"], -77);
+  EXPECT_EQ(scale("relu"), 17.0F / 255.0F);
+  EXPECT_EQ(tensors["relu"]["zero_point"], -128);
+  EXPECT_EQ(tensors["pool"]["scale"], tensors["relu"]["scale"]);
+  EXPECT_EQ(scale("sum"), 22.0F / 255.0F);
+  EXPECT_EQ(tensors["w_fused"]["scale"][0].get<float>(), 4.0F / 127.5F);
+  EXPECT_EQ(tensors["w_fused"]["axis"], 0);
+  EXPECT_EQ(tensors["sum"]["min"], -1.0);
+  EXPECT_EQ(tensors["sum"]["max"], 21.0);
+  EXPECT_EQ(quantized.value().encodings_hash().size(), 64);
+  const Graph& graph = quantized.value().exported_program().graph();
+  const std::string text = print(graph);
+  EXPECT_THAT(text, HasSubstr("int8[1, 1, 1, 1] = hex 7f"));  // 4 / (4 / 127.5), clamped
+  EXPECT_EQ(text.find("batch_norm"), std::string::npos);
+}
+
+TEST(Pt2e, EachAnnotatedReaderHasItsOwnDequantize) {
+  PreparedModel model = prepared();
+  calibrate(model, {-1, 0, 1, 2});
+  const auto quantized = convert_pt2e(model);
+  ASSERT_TRUE(quantized.ok()) << quantized.status().message();
+  const Graph& graph = quantized.value().exported_program().graph();
+  int quantizes = 0;
+  int dequantizes = 0;
+  for (const NodeId id : graph.order()) {
+    quantizes += graph.node(id).op == Op::Quantize ? 1 : 0;
+    if (graph.node(id).op != Op::Dequantize) continue;
+    ++dequantizes;
+    const ValueId result = graph.node(id).outputs.front();
+    EXPECT_EQ(graph.users(result).size() + (graph.is_output(result) ? 1 : 0), 1);
+  }
+  EXPECT_EQ(quantizes, 4);    // x, relu, pool, sum; the weight is folded
+  EXPECT_EQ(dequantizes, 6);  // x twice, w, relu, pool, sum
+}
+
+TEST(Pt2e, EvaluatesAsPyTorchDoesAndInIntegers) {
+  PreparedModel model = prepared();
+  calibrate(model, {-1, 0, 4, 2});
+  auto quantized = convert_pt2e(model);
+  ASSERT_TRUE(quantized.ok()) << quantized.status().message();
+  const std::vector<float> values{-1, 0, 4, 2};
+  const TensorView input = view_of(values);
+  for (const Execution execution : {Execution::Qdq, Execution::Integer}) {
+    const auto outputs = quantized.value()({&input, 1}, execution);
+    ASSERT_TRUE(outputs.ok()) << outputs.status().message();
+    std::vector<float> results(4);
+    std::memcpy(results.data(), outputs.value()[0].bytes.data(), 16);
+    for (std::size_t i = 0; i < 4; ++i) {
+      const float expected = std::max(4 * values[i] + 1, 0.0F) + values[i];
+      EXPECT_NEAR(results[i], expected, 0.15F) << i;
+    }
+  }
+}
+
+TEST(Pt2e, StatisticsResumeAndMerge) {
+  for (const char* observer : {"minmax", "histogram", "moving_average", "kl"}) {
+    PreparedModel first = prepared(observer);
+    calibrate(first, {-1, 0, 1, 2});
+    PreparedModel resumed = prepared(observer);
+    ASSERT_TRUE(resumed.merge_statistics(first.statistics()).ok());
+    EXPECT_EQ(resumed.statistics(), first.statistics());
+    calibrate(first, {0, 3, 4, 1});
+    calibrate(resumed, {0, 3, 4, 1});
+    EXPECT_EQ(resumed.statistics(), first.statistics());
+  }
+  PreparedModel model = prepared();
+  EXPECT_THAT(model.merge_statistics(prepared("kl").statistics()).message(),
+              HasSubstr("another configuration"));
+  EnnQuantizer quantizer;
+  ASSERT_TRUE(quantizer.set_observer("minmax").ok());
+  const auto other = prepare_pt2e(program_of(R"(graph {
+    input %x: float32[1, 1, 2, 2]
+    constant %half: float32[] = hex 0000003f
+    %r: float32[1, 1, 2, 2] = mul(%x, %half)
+    return %r })"),
+                                  quantizer);
+  ASSERT_TRUE(other.ok()) << other.status().message();
+  EXPECT_THAT(model.merge_statistics(other.value().statistics()).message(),
+              HasSubstr("another model"));
+}
+
+TEST(Pt2e, EncodingsComeBackInBothFormats) {
+  PreparedModel model = prepared();
+  calibrate(model, {-1, 0, 1, 2});
+  const auto quantized = convert_pt2e(model);
+  ASSERT_TRUE(quantized.ok());
+  const auto aimet = nlohmann::json::parse(quantized.value().aimet_encodings());
+  EXPECT_EQ(aimet["version"], "1.0.0");
+  EXPECT_EQ(aimet["param_encodings"][0]["offset"], std::vector<int>{-128});
+  EXPECT_EQ(aimet["param_encodings"][0]["is_sym"], true);
+  EXPECT_EQ(aimet["activation_encodings"][0]["name"], "x");
+  EXPECT_EQ(aimet["activation_encodings"][0]["offset"], std::vector<int>{-85});  // of [-1, 2]
+  for (const std::string& text :
+       {quantized.value().encodings(), quantized.value().aimet_encodings()}) {
+    PreparedModel fresh = prepared("kl");
+    ASSERT_EQ(fresh.set_encodings(text).message(), "");
+    const auto again = convert_pt2e(fresh);
+    ASSERT_TRUE(again.ok()) << again.status().message();
+    EXPECT_EQ(print(again.value().exported_program().graph()),
+              print(quantized.value().exported_program().graph()));
+  }
+}
+
+TEST(Pt2e, ErrorsNameTheThing) {
+  PreparedModel model = prepared();
+  EXPECT_THAT(convert_pt2e(model).status().message(), HasSubstr("'x'"));
+  EXPECT_THAT(model
+                  .set_encodings(R"({"format":"openenn.encodings","version":1,"tensors":)"
+                                 R"({"y":{"dtype":"int8","scale":1,"zero_point":0}}})")
+                  .message(),
+              HasSubstr("[y]"));
+  EXPECT_THAT(model
+                  .set_encodings(R"({"format":"openenn.encodings","version":1,"tensors":)"
+                                 R"({"relu":{"dtype":"int8","scale":1,"zero_point":0},)"
+                                 R"("pool":{"dtype":"int8","scale":2,"zero_point":0}}})")
+                  .message(),
+              HasSubstr("share their quantization"));
+  EnnQuantizer qat;
+  qat.set_quant_params(Precision::A8W8, true, true);
+  EXPECT_THAT(prepare_pt2e(program_of(kSmallModel), qat).status().message(),
+              HasSubstr("needs PyTorch"));
+}
+
+}  // namespace
+}  // namespace enn

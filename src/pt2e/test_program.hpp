@@ -1,0 +1,50 @@
+// Programs for tests, without an archive.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "archive/exported_program.hpp"
+#include "enn/tensor.hpp"
+
+namespace enn::testing {
+
+[[nodiscard]] inline ExportedProgram program_of(const std::string& text) {
+  auto graph = parse(text);
+  EXPECT_TRUE(graph.ok()) << graph.status().message();
+  auto state = std::make_shared<ExportedProgram::State>();
+  state->graph = std::move(graph).value();
+  for (const ValueId id : state->graph.inputs()) {
+    state->inputs.push_back({state->graph.value(id).name, state->graph.value(id).type});
+  }
+  for (const ValueId id : state->graph.outputs()) {
+    state->outputs.push_back({state->graph.value(id).name, state->graph.value(id).type});
+  }
+  return ExportedProgram(std::move(state));
+}
+
+// A convolution with a batch norm and relu, its result added to its input, and a pooled one.
+inline constexpr const char* kSmallModel = R"(graph {
+  input %x: float32[1, 1, 2, 2]
+  constant %w: float32[1, 1, 1, 1] = hex 00000040
+  constant %gamma: float32[1] = hex 00000040
+  constant %beta: float32[1] = hex 0000803f
+  constant %mean: float32[1] = hex 00000000
+  constant %variance: float32[1] = hex 0000803f
+  %conv: float32[1, 1, 2, 2] = convolution(%x, %w, none) {dilation = [1, 1], groups = 1, pads = [0, 0, 0, 0], stride = [1, 1]}
+  %norm: float32[1, 1, 2, 2] = batch_norm(%conv, %gamma, %beta, %mean, %variance) {eps = 0.0}
+  %relu: float32[1, 1, 2, 2] = relu(%norm)
+  %pool: float32[1, 1, 2, 2] = max_pool2d(%relu) {ceil_mode = false, dilation = [1, 1], kernel = [1, 1], pads = [0, 0, 0, 0], stride = [1, 1]}
+  %sum: float32[1, 1, 2, 2] = add(%pool, %x)
+  return %sum
+})";
+
+[[nodiscard]] inline TensorView view_of(const std::vector<float>& values) {
+  return {{DType::Float32, {1, 1, 2, 2}}, std::as_bytes(std::span(values))};
+}
+
+}  // namespace enn::testing

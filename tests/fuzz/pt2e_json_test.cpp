@@ -1,0 +1,135 @@
+// Statistics, encodings and configurations damaged in thousands of ways: each is taken whole, or
+// refused with a sentence and without a change. ENN_FUZZ_SEED chooses another run.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdlib>
+#include <iostream>
+#include <random>
+#include <string>
+
+#include "enn/pt2e.hpp"
+#include "pt2e/test_program.hpp"
+
+namespace enn {
+namespace {
+
+constexpr int kMutations = 3000;  // of each document
+
+class TextMutator {
+ public:
+  explicit TextMutator(std::uint64_t seed) : random_(seed) {}
+
+  std::string mutate(std::string text) {
+    static constexpr std::array kTokens = {
+        "null", "-1",     "1e999", "0.0",  "\"\"", "{}", "[",     "]",
+        "true", "1e38",   "\"x",   "[[[[", ",",    ":",  "1e-46", "18446744073709551616",
+        "\xff", "\\u0000"};
+    for (std::size_t changes = 1 + below(3); changes > 0; --changes) {
+      const std::size_t at = below(text.size() + 1);
+      const std::size_t length = std::min(1 + below(8), text.size() - at);
+      switch (below(5)) {
+        case 0:
+          text.erase(at, length);
+          break;
+        case 1:
+          text.insert(at, kTokens[below(kTokens.size())]);
+          break;
+        case 2:
+          text.replace(at, length, kTokens[below(kTokens.size())]);
+          break;
+        case 3:
+          if (at < text.size()) text[at] = static_cast<char>(below(256));
+          break;
+        default:
+          replace_number(text);
+      }
+    }
+    return text;
+  }
+
+ private:
+  std::size_t below(std::size_t limit) { return random_() % limit; }
+
+  // Another number in the place of one, so that the document stays well formed.
+  void replace_number(std::string& text) {
+    static constexpr std::array kNumbers = {
+        "0", "-1", "1e38", "-1e38", "0.5", "1e-40", "128", "-129", "9007199254740993", "1e300"};
+    const std::size_t begin = text.find_first_of("0123456789", below(text.size() + 1));
+    if (begin == std::string::npos) return;
+    const std::size_t end = text.find_first_not_of("0123456789.e-+", begin);
+    text.replace(begin, end == std::string::npos ? end : end - begin,
+                 kNumbers[below(kNumbers.size())]);
+  }
+
+  std::mt19937_64 random_;
+};
+
+void expect_sentence(const Status& status, const std::string& text) {
+  if (status.ok()) return;
+  EXPECT_FALSE(status.message().empty());
+  for (const char c : status.message()) {
+    ASSERT_TRUE(c >= ' ' && c <= '~') << "in the message for " << text;
+  }
+}
+
+TEST(Pt2eJson, DamagedDocumentsAreTakenWholeOrRefused) {
+  const char* const given = std::getenv("ENN_FUZZ_SEED");
+  const std::uint64_t seed = given == nullptr ? 20260823 : std::strtoull(given, nullptr, 10);
+  std::cout << "ENN_FUZZ_SEED=" << seed << std::endl;
+  EnnQuantizer quantizer;
+  ASSERT_TRUE(quantizer.set_observer("minmax").ok());
+  ASSERT_TRUE(quantizer.set_observer_for_node("sum", "histogram").ok());
+  ASSERT_TRUE(quantizer.set_observer_for_node("pool", "moving_average").ok());
+  ASSERT_TRUE(quantizer.exclude_operator("aten.relu.default").ok());
+  const ExportedProgram program = testing::program_of(testing::kSmallModel);
+  auto prepared = prepare_pt2e(program, quantizer);
+  ASSERT_TRUE(prepared.ok()) << prepared.status().message();
+  PreparedModel& model = prepared.value();
+  const std::vector<float> values{-1, 0, 1, 2};
+  const TensorView input = testing::view_of(values);
+  ASSERT_TRUE(model({&input, 1}).ok());
+  const std::string statistics = model.statistics();
+  const auto converted = convert_pt2e(model);
+  ASSERT_TRUE(converted.ok()) << converted.status().message();
+  const std::string encodings = converted.value().encodings();
+  const std::string aimet = converted.value().aimet_encodings();
+  const std::string configuration = quantizer.to_json();
+
+  TextMutator mutator(seed);
+  int taken = 0;
+  for (int i = 0; i < kMutations; ++i) {
+    std::string text = mutator.mutate(statistics);
+    const std::string before = model.statistics();
+    const Status merged = model.merge_statistics(text);
+    expect_sentence(merged, text);
+    if (merged.ok()) {
+      ++taken;
+      expect_sentence(convert_pt2e(model).status(), text);
+      auto fresh = prepare_pt2e(program, quantizer);
+      ASSERT_TRUE(fresh.value().merge_statistics(statistics).ok());
+      model = std::move(fresh).value();
+    } else {
+      ASSERT_EQ(model.statistics(), before);
+    }
+    for (const std::string* document : {&encodings, &aimet}) {
+      text = mutator.mutate(*document);
+      const Status set = model.set_encodings(text);
+      expect_sentence(set, text);
+      if (!set.ok()) continue;
+      ++taken;
+      expect_sentence(convert_pt2e(model).status(), text);
+    }
+    text = mutator.mutate(configuration);
+    const auto read = EnnQuantizer::from_json(text);
+    expect_sentence(read.status(), text);
+    if (!read.ok()) continue;
+    ++taken;
+    ASSERT_TRUE(EnnQuantizer::from_json(read.value().to_json()).ok()) << text;
+  }
+  std::cout << 4 * kMutations << " documents, " << taken << " taken" << std::endl;
+  EXPECT_GT(taken, 0);
+}
+
+}  // namespace
+}  // namespace enn
