@@ -145,6 +145,12 @@ TEST(Quantizer, GivesAveragesTheRangeOfTheirOperand) {
             "p: x=affine => as(x->p)\n"
             "s: p=affine => affine\n"
             "m: s=affine => as(s->m)\n");
+  EXPECT_EQ(annotations(R"(graph {
+    input %x: float32[1, 3, 4, 4]
+    %m: float32[1, 3, 1, 1] = mean(%x) {dims = [2, 3], keepdim = true}
+    return %m })"),
+            "x: => affine\n"
+            "m: x=affine => affine\n");
 }
 
 TEST(Quantizer, DoesNotFuseAClampThatDoesNotBeginAtZero) {

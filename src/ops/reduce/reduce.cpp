@@ -180,8 +180,9 @@ void annotate_reduce(const Graph& graph, NodeId node, const QuantizationConfig& 
   const Op op = graph.node(node).op;
   // A node with several results is read through its parts, which torchao observes on their own.
   if (gives_value_and_place(op)) return;
-  // What is chosen, and an average, lie within the operand's range, whatever calibration saw.
-  if (op == Op::Amax || op == Op::Amin || op == Op::Mean) {
+  if (op == Op::Mean) {
+    annotate_average(graph, node, config, annotations);
+  } else if (op == Op::Amax || op == Op::Amin) {
     annotate_shared(graph, node, config, annotations);
   } else {
     annotate_all(graph, node, config, annotations);
