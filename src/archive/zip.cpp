@@ -198,6 +198,7 @@ std::vector<std::string> ZipArchive::names_by_place() const {
 }
 
 Result<std::span<const std::byte>> ZipArchive::read(std::string_view name) const {
+Result<ZipArchive::Stored> ZipArchive::find(std::string_view name) const {
   const auto found = entries_.find(name);
   if (found == entries_.end()) {
     return error(Code::InvalidArgument, "the archive has no entry '", printable_text(name), "'");
@@ -207,21 +208,26 @@ Result<std::span<const std::byte>> ZipArchive::read(std::string_view name) const
   if ((entry.flags & kEncrypted) != 0) {
     return error(Code::Unsupported, "the archive's entry '", shown, "' is encrypted");
   }
-  if (entry.method != 0 || entry.stored_size != entry.size) {
-    return error(Code::Unsupported, "the archive's entry '", shown,
-                 "' is compressed; torch.export.save stores its entries");
-  }
   const auto header = part(bytes_, entry.offset, kLocalHeaderSize);
   if (!header || load32(*header, 0) != kLocalHeader) {
     return malformed(str("the entry '", shown, "' is not where its directory says"));
   }
   const std::uint64_t before = kLocalHeaderSize + load16(*header, 26) + load16(*header, 28);
-  const auto contents = part(bytes_, entry.offset + before, entry.size);
+  const auto contents = part(bytes_, entry.offset + before, entry.stored_size);
   if (!contents) return malformed(str("the entry '", shown, "' reaches beyond the file"));
-  if (zip_crc32(*contents) != entry.crc) {
-    return malformed(str("the entry '", shown, "' does not have its checksum"));
+  return Stored{*contents, entry.size, entry.crc, entry.method};
+}
+
+Result<std::span<const std::byte>> ZipArchive::read(std::string_view name) const {
+  ENN_ASSIGN(const Stored entry, find(name));
+  if (entry.method != 0 || entry.bytes.size() != entry.size) {
+    return error(Code::Unsupported, "the archive's entry '", printable_text(name),
+                 "' is compressed; torch.export.save stores its entries");
   }
-  return *contents;
+  if (zip_crc32(entry.bytes) != entry.crc) {
+    return malformed(str("the entry '", printable_text(name), "' does not have its checksum"));
+  }
+  return entry.bytes;
 }
 
 void ZipWriter::add(std::string_view name, std::span<const std::byte> contents) {

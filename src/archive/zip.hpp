@@ -31,6 +31,14 @@ class ZipArchive {
                                                std::string_view suffix) const;
   // All names in the order in which their contents lie in the file.
   [[nodiscard]] std::vector<std::string> names_by_place() const;
+  // An entry as it lies in the archive, with nothing but its place checked.
+  struct Stored {
+    std::span<const std::byte> bytes;
+    std::uint64_t size = 0;  // unpacked
+    std::uint32_t crc = 0;   // of the unpacked contents
+    std::uint16_t method = 0;
+  };
+  [[nodiscard]] Result<Stored> find(std::string_view name) const;
   // The contents of a stored entry, a part of the archive's bytes, with the checksum compared.
   [[nodiscard]] Result<std::span<const std::byte>> read(std::string_view name) const;
 
