@@ -26,7 +26,8 @@ if(ENN_SANITIZE)
 endif()
 target_compile_options(enn_flags INTERFACE "$<BUILD_INTERFACE:${enn_options}>")
 
-# enn_library(<name> SOURCES … DEPENDS …). Libraries of src/ are parts of openenn::openenn.
+# enn_library(<name> SOURCES … DEPENDS …). Libraries of src/ are parts of openenn::openenn, but
+# for the command's readers of data.
 function(enn_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
@@ -34,7 +35,7 @@ function(enn_library name)
   list(TRANSFORM ARG_DEPENDS REPLACE "^(nlohmann_json::.*)$" "$<BUILD_INTERFACE:\\1>")
   target_link_libraries(${name} PUBLIC enn_flags ${ARG_DEPENDS})
   cmake_path(RELATIVE_PATH CMAKE_CURRENT_SOURCE_DIR BASE_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE folder)
-  if(folder MATCHES "^src/")
+  if(folder MATCHES "^src/" AND NOT folder STREQUAL "src/data")
     set_property(GLOBAL APPEND PROPERTY ENN_PARTS ${name})
   endif()
 endfunction()

@@ -48,7 +48,10 @@ ALLOWED: dict[str, set[str]] = {
     "model": {"api", "ir", "compiler"},
     "executorch": {"base", "api"},
     "python": AHEAD_OF_TIME | {"quantizer", "archive", "pt2e", "partitioner", "compiler", "lowering", "api"},
-    "tools": AHEAD_OF_TIME | {"quantizer", "archive", "pt2e", "partitioner", "compiler", "api"},
+    "data": PUBLIC_TYPES | {"api", "base", "archive/zip.hpp"},
+    "tools": AHEAD_OF_TIME
+    | {"quantizer", "archive", "pt2e", "partitioner", "compiler", "lowering", "data", "schema"}
+    | {"runtime/payload.hpp", "runtime/operators.def"},
     "examples": {"base", "api"},
 }
 

@@ -197,7 +197,6 @@ std::vector<std::string> ZipArchive::names_by_place() const {
   return out;
 }
 
-Result<std::span<const std::byte>> ZipArchive::read(std::string_view name) const {
 Result<ZipArchive::Stored> ZipArchive::find(std::string_view name) const {
   const auto found = entries_.find(name);
   if (found == entries_.end()) {

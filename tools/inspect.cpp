@@ -1,0 +1,330 @@
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <set>
+
+#include "archive/zip.hpp"
+#include "base/file_io.hpp"
+#include "common.hpp"
+#include "ir/explanation.hpp"
+#include "ir/graph.hpp"
+#include "lowering/pte.hpp"
+#include "lowering/pte_reader.hpp"
+#include "partitioner/explain.hpp"
+#include "partitioner/partitioner.hpp"
+#include "program_view.hpp"
+
+namespace enn::tool {
+namespace {
+
+struct Options {
+  std::string model;
+  RunOptions run;
+  bool nodes = false;
+  bool ranges = false;
+  bool steps = false;
+};
+
+std::uint64_t elements(const Graph& graph, ValueId id) {
+  return static_cast<std::uint64_t>(numel(graph.value(id).type.shape));
+}
+
+// Multiply-adds of a node. Padding counts, as is usual.
+std::uint64_t macs_of(const Graph& graph, const Node& node) {
+  const auto size = [&](std::size_t input, std::size_t axis_from_end) {
+    const Shape& shape = graph.value(node.inputs[input]).type.shape;
+    return static_cast<std::uint64_t>(shape[shape.size() - axis_from_end]);
+  };
+  switch (node.op) {
+    case Op::Convolution: {
+      const Shape& weight = graph.value(node.inputs[1]).type.shape;
+      const std::uint64_t per_element =
+          elements(graph, node.inputs[1]) / static_cast<std::uint64_t>(weight.front());
+      const bool transposed = node.attrs.boolean("transposed");
+      return elements(graph, transposed ? node.inputs[0] : node.outputs[0]) * per_element;
+    }
+    case Op::Linear:
+    case Op::MatMul:
+      return elements(graph, node.outputs[0]) * size(0, 1);
+    default:
+      return 0;
+  }
+}
+
+struct OperatorCount {
+  std::uint64_t nodes = 0;
+  std::uint64_t macs = 0;
+};
+
+struct Summary {
+  std::map<std::string, OperatorCount> operators;
+  std::uint64_t parameters = 0;
+  std::uint64_t parameter_bytes = 0;
+  std::uint64_t macs = 0;
+};
+
+Summary summarize(const Graph& graph) {
+  Summary out;
+  std::set<const void*> counted;
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    OperatorCount& count =
+        out.operators[node.target.empty() ? std::string(to_string(node.op)) : node.target];
+    const std::uint64_t macs = macs_of(graph, node);
+    ++count.nodes;
+    count.macs += macs;
+    out.macs += macs;
+    for (const ValueId input : node.inputs) {
+      if (input == kNone || !graph.value(input).is_constant()) continue;
+      if (!counted.insert(graph.value(input).data.get()).second) continue;
+      out.parameters += elements(graph, input);
+      out.parameter_bytes += graph.value(input).data->size();
+    }
+  }
+  return out;
+}
+
+// Scale and zero point of every quantized value: the Quantize and Dequantize nodes' own.
+Json ranges_of(const Graph& graph) {
+  Json out = Json::array();
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    if (node.op != Op::Quantize && node.op != Op::Dequantize) continue;
+    const bool constant = graph.value(node.inputs[0]).is_constant();
+    if (node.op == Op::Dequantize && !constant) continue;
+    const QuantParams* params = nullptr;
+    const Value& quantized =
+        graph.value(node.op == Op::Quantize ? node.outputs[0] : node.inputs[0]);
+    if (quantized.quant) params = &*quantized.quant;
+    Json row = {{"value", graph.value(node.inputs[0]).name},
+                {"kind", constant ? "weight" : "activation"}};
+    if (params != nullptr) {
+      const bool one = params->per_tensor();
+      const float scale = one ? params->scale() : 0.0F;
+      if (one) {
+        row["scale"] = scale;
+        row["zero_point"] = params->zero_point();
+        row["min"] = static_cast<float>(params->quant_min - params->zero_point()) * scale;
+        row["max"] = static_cast<float>(params->quant_max - params->zero_point()) * scale;
+      } else {
+        row["channels"] = params->scales.size();
+        row["smallest_scale"] = *std::min_element(params->scales.begin(), params->scales.end());
+        row["largest_scale"] = *std::max_element(params->scales.begin(), params->scales.end());
+      }
+    } else {
+      for (const auto& [name, value] : node.attrs.items()) {
+        std::visit([&](const auto& v) { row[name] = v; }, value);
+      }
+    }
+    out.push_back(std::move(row));
+  }
+  return out;
+}
+
+Json program_json(const Program& program, const ProgramView& view, std::size_t payload_bytes,
+                  bool with_steps) {
+  Json out = {{"isa", program.isa()},
+              {"payload_bytes", payload_bytes},
+              {"constant_bytes", view.constant_bytes},
+              {"arena_bytes", program.arena_bytes()},
+              {"macs", view.macs},
+              {"step_count", program.steps().size()}};
+  if (!with_steps) return out;
+  Json steps = Json::array();
+  for (std::size_t i = 0; i < view.steps.size(); ++i) {
+    const StepInfo& info = program.steps()[i];
+    const StepView& step = view.steps[i];
+    steps.push_back({{"name", info.name},
+                     {"op", info.op},
+                     {"kernel", info.kernel},
+                     {"source", info.source},
+                     {"output", step.output},
+                     {"storage", step.storage},
+                     {"offset", step.offset},
+                     {"bytes", step.bytes},
+                     {"macs", step.macs}});
+  }
+  out["steps"] = std::move(steps);
+  return out;
+}
+
+void print_program(const Program& program, const ProgramView& view, std::size_t payload_bytes,
+                   bool with_steps) {
+  std::cout << "program: " << program.steps().size() << " steps, " << byte_text(payload_bytes)
+            << " (" << byte_text(view.constant_bytes) << " of constants), arena "
+            << byte_text(program.arena_bytes()) << ", "
+            << decimal(static_cast<double>(view.macs) / 1e6) << " million MACs, kernels for "
+            << program.isa() << '\n';
+  if (!with_steps) return;
+  Table table({"step", "operator", "kernel", "result", "bytes", "place", "kMACs"});
+  for (std::size_t i = 0; i < view.steps.size(); ++i) {
+    const StepInfo& info = program.steps()[i];
+    const StepView& step = view.steps[i];
+    table.add({info.name, info.op, info.kernel, step.output, str(step.bytes),
+               step.storage == "arena" ? str("arena+", step.offset) : step.storage,
+               str(step.macs / 1000)});
+  }
+  table.print();
+}
+
+void print_types(std::string_view what, const std::vector<NamedType>& named) {
+  for (const NamedType& item : named) {
+    std::cout << what << ' ' << item.name << ": " << to_string(item.type) << '\n';
+  }
+}
+
+Status inspect_archive(const Options& options) {
+  ENN_ASSIGN(const ExportedProgram program, load_archive(options.model));
+  const Graph& graph = program.graph();
+  const Summary summary = summarize(graph);
+  const Partitioning partitioning = partition(graph);
+  const std::vector<Explanation> rows = explain(graph, partitioning);
+  const bool quantized = is_quantized(program);
+  const Result<Runner> runner =
+      Runner::open(program, quantized ? Execution::Integer : Execution::Qdq, options.run);
+  std::optional<ProgramView> view;
+  if (runner.ok()) {
+    ENN_ASSIGN(view, view_program(runner.value().payload()));
+  }
+  std::vector<Explanation> refused;
+  for (const Explanation& row : rows) {
+    if (!row.reason.empty()) refused.push_back(row);
+  }
+  const Json ranges = ranges_of(graph);
+  if (options.run.json) {
+    Json operators = Json::object();
+    for (const auto& [name, count] : summary.operators) {
+      operators[name] = {{"nodes", count.nodes}, {"macs", count.macs}};
+    }
+    Json out = {
+        {"model", options.model},
+        {"quantized", quantized},
+        {"inputs", to_json(program.inputs())},
+        {"outputs", to_json(program.outputs())},
+        {"parameters", summary.parameters},
+        {"parameter_bytes", summary.parameter_bytes},
+        {"macs", summary.macs},
+        {"operators", std::move(operators)},
+        {"ranges", ranges},
+        {"partitions", partitioning.count},
+        {"nodes", Json::parse(enn::to_json(options.nodes ? rows : refused), nullptr, false)}};
+    if (view) {
+      out["program"] = program_json(runner.value().program(), *view,
+                                    runner.value().payload().size(), options.steps);
+    } else {
+      out["program"] = {{"reason", runner.status().message()}};
+    }
+    print_json(out);
+    return {};
+  }
+  std::cout << options.model << ": archive of torch.export, " << (quantized ? "quantized" : "float")
+            << '\n';
+  print_types("input", program.inputs());
+  print_types("output", program.outputs());
+  std::cout << summary.parameters << " parameters (" << byte_text(summary.parameter_bytes) << "), "
+            << decimal(static_cast<double>(summary.macs) / 1e6) << " million MACs\n\n";
+  Table operators({"operator", "nodes", "kMACs"});
+  for (const auto& [name, count] : summary.operators) {
+    operators.add({name, str(count.nodes), str(count.macs / 1000)});
+  }
+  operators.print();
+  std::cout << '\n'
+            << partitioning.count << " partition(s), " << refused.size() << " thing(s) left out\n";
+  if (options.nodes) {
+    std::cout << to_table(rows);
+  } else if (!refused.empty()) {
+    std::cout << to_table(refused);
+  }
+  if (options.ranges) {
+    std::cout << '\n';
+    for (const Json& row : ranges) std::cout << row.dump() << '\n';
+  }
+  std::cout << '\n';
+  if (view) {
+    print_program(runner.value().program(), *view, runner.value().payload().size(), options.steps);
+  } else {
+    std::cout << "not a program of its own: " << runner.status().message() << '\n';
+  }
+  return {};
+}
+
+Status inspect_program(const Options& options, FileKind kind, std::span<const std::byte> file) {
+  std::vector<PteMethod> methods;
+  if (kind == FileKind::Pte) {
+    ENN_ASSIGN(methods, read_pte(file));
+  } else {
+    methods.emplace_back().delegates.push_back({std::string(kDelegateName), {}, file});
+  }
+  std::vector<PteDelegate> delegates;
+  std::vector<std::string> outside;
+  for (const PteMethod& method : methods) {
+    delegates.insert(delegates.end(), method.delegates.begin(), method.delegates.end());
+    outside.insert(outside.end(), method.operators.begin(), method.operators.end());
+  }
+  Json out = {{"model", options.model},
+              {"bytes", file.size()},
+              {"operators_outside", outside},
+              {"delegates", Json::array()}};
+  if (!options.run.json) {
+    std::cout << options.model << ": " << byte_text(file.size()) << ", " << delegates.size()
+              << " delegate(s), " << outside.size() << " operator call(s) outside\n";
+  }
+  for (const PteDelegate& delegate : delegates) {
+    Json entry = {{"backend", delegate.id}, {"payload_bytes", delegate.payload.size()}};
+    if (delegate.id != kDelegateName) {
+      if (!options.run.json) std::cout << "delegate of " << printable_text(delegate.id) << '\n';
+      out["delegates"].push_back(std::move(entry));
+      continue;
+    }
+    ENN_ASSIGN(const Runner runner, Runner::open(delegate.payload, options.run));
+    ENN_ASSIGN(const ProgramView view, view_program(delegate.payload));
+    entry["inputs"] = to_json(runner.inputs());
+    entry["outputs"] = to_json(runner.outputs());
+    entry["program"] = program_json(runner.program(), view, delegate.payload.size(), options.steps);
+    out["delegates"].push_back(std::move(entry));
+    if (options.run.json) continue;
+    print_types("input", runner.inputs());
+    print_types("output", runner.outputs());
+    print_program(runner.program(), view, delegate.payload.size(), options.steps);
+  }
+  if (options.run.json) print_json(out);
+  return {};
+}
+
+Status inspect(const Options& options) {
+  const auto look = [&]() -> Status {
+    {
+      ENN_ASSIGN(const MappedFile file, MappedFile::open(options.model));
+      ENN_ASSIGN(const FileKind kind, kind_of(file.bytes()));
+      if (kind != FileKind::Archive) return inspect_program(options, kind, file.bytes());
+    }
+    return inspect_archive(options);
+  };
+  const Status status = look();
+  if (status.ok() || status.message().find(options.model) != std::string::npos) return status;
+  return error(status.code(), options.model, ": ", status.message());
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Action& action) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand(
+      "inspect", "Show what is in a model: operators, MACs, ranges, partitions, memory plan");
+  command.add_option("model", options->model, "Archive (.pt2), program (.pte) or payload")
+      ->required();
+  command.add_flag("--nodes", options->nodes, "Every node with what the partitioner decided");
+  command.add_flag("--ranges", options->ranges, "Every quantized value's scale and range");
+  command.add_flag("--steps", options->steps,
+                   "Every step of the compiled program: kernel, result, "
+                   "place in the arena");
+  add_run_options(command, options->run);
+  command.footer(
+      "Examples:\n"
+      "  enn inspect mobilenet_v2.pt2\n"
+      "  enn inspect mobilenet_v2.pte --steps\n"
+      "  enn inspect mobilenet_v2_a8w8.pt2 --json | jq .macs");
+  command.callback([options, &action] { action = [options] { return inspect(*options); }; });
+}
+
+}  // namespace enn::tool
