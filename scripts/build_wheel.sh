@@ -11,7 +11,7 @@ exec 9>build/python/.lock
 flock 9
 
 sources=$({
-  find src include schema python cmake -type f ! -path '*/__pycache__/*' -print0
+  find src include schema python cmake tools -type f ! -path '*/__pycache__/*' -print0
   printf '%s\0' CMakeLists.txt pyproject.toml README.md LICENSE
 } | sort -z | xargs -0 sha256sum | sha256sum)
 

@@ -61,7 +61,11 @@ EXTERNAL = {
     "nanobind": {"python"},
     "simdjson.h": {"archive"},
     "flatbuffers": {"ops", "compiler", "lowering", "execute", "runtime"},
-    "nlohmann": {"archive", "lowering", "pt2e", "python", "quantizer"},
+    "nlohmann": {"archive", "lowering", "pt2e", "python", "quantizer", "tools"},
+    "CLI": {"tools"},
+    "jpeglib.h": {"data"},
+    "png.h": {"data"},
+    "zlib.h": {"data"},
     "immintrin.h": {"kernels", "base"},
     "arm_neon.h": {"kernels", "base"},
 }

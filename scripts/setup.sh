@@ -10,7 +10,8 @@ group=${1:?usage: scripts/setup.sh demo|test|bench|lint|upstream}
 venv=.venv
 requirements=scripts/requirements
 
-build_packages=(g++ flatbuffers-compiler libflatbuffers-dev libsimdjson-dev nlohmann-json3-dev)
+build_packages=(g++ flatbuffers-compiler libflatbuffers-dev libsimdjson-dev nlohmann-json3-dev libcli11-dev
+                libjpeg62-turbo-dev libpng-dev zlib1g-dev)
 case $group in
   demo) packages=("${build_packages[@]}" dataset-fashion-mnist) ;;
   upstream) packages=("${build_packages[@]}") ;;

@@ -22,9 +22,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", ENN_VERSION);
   Action action;
   enn::tool::add_inspect(app, action);
-#ifdef ENN_WITH_PT2E
   enn::tool::add_quantize(app, action);
-#endif
   enn::tool::add_evaluate(app, action);
   enn::tool::add_lower(app, action);
   enn::tool::add_run(app, action);

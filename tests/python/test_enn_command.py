@@ -1,0 +1,210 @@
+"""The command `enn`, end to end: its figures against NumPy, Pillow, PyTorch and ExecuTorch's runtime."""
+
+import json
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from executorch.runtime import Runtime
+from PIL import Image
+from torch import nn
+
+import common
+
+ENN = Path(os.environ.get("ENN_COMMAND", Path(sysconfig.get_path("scripts"), "enn")))
+CLASSES = 7
+
+
+def enn(*arguments, code: int = 0) -> str:
+    """Standard output, or with a code other than 0 standard error."""
+    done = subprocess.run([ENN, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stderr
+    return done.stderr if code else done.stdout
+
+
+def enn_json(*arguments):
+    return json.loads(enn(*arguments, "--json"))
+
+
+class Classifier(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.ReLU6()
+        )
+        self.head = nn.Linear(8, CLASSES)
+
+    def forward(self, x):
+        return self.head(self.features(x).mean((2, 3)))
+
+
+class Pixels(nn.Module):
+    """What the command feeds a model comes out again."""
+
+    def forward(self, x):
+        return x + 0.0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """model.pt2, model_a8w8.pt2, data.npz with 40 labelled samples."""
+    folder = tmp_path_factory.mktemp("enn")
+    torch.manual_seed(0)
+    model = Classifier().eval()
+    samples = torch.randn(40, 3, 12, 12)
+    inputs = (samples[:1],)
+    torch.export.save(torch.export.export(model, inputs), folder / "model.pt2")
+    quantized = common.quantize(model, [(sample[None],) for sample in samples], inputs)
+    torch.export.save(torch.export.export(quantized, inputs), folder / "model_a8w8.pt2")
+    with torch.no_grad():
+        expected = torch.cat([model(sample[None]) for sample in samples]).numpy()
+        q_expected = torch.cat([quantized(sample[None]) for sample in samples]).numpy()
+    labels = np.random.default_rng(0).integers(0, CLASSES, 40)
+    np.savez_compressed(folder / "data.npz", x=samples.numpy(), labels=labels)
+    np.savez(folder / "expected.npz", float=expected, qdq=q_expected)
+    return folder
+
+
+def test_inspect_counts(folder) -> None:
+    report = enn_json("inspect", folder / "model.pt2", "--steps")
+    assert report["parameters"] == sum(p.numel() for p in Classifier().parameters())
+    assert report["macs"] == 36 * 8 * 27 + 36 * 8 * 9 + 8 * CLASSES
+    assert report["inputs"] == [{"name": "x", "dtype": "float32", "shape": [1, 3, 12, 12]}]
+    assert report["partitions"] == 1
+    assert all(step["kernel"] for step in report["program"]["steps"])
+    quantized = enn_json("inspect", folder / "model_a8w8.pt2")
+    assert quantized["quantized"]
+    assert any(row["kind"] == "activation" and row["scale"] > 0 for row in quantized["ranges"])
+
+
+def test_evaluate_gives_numpys_figures(folder) -> None:
+    labels = np.load(folder / "data.npz")["labels"]
+    expected = np.load(folder / "expected.npz")
+    enn("lower", folder / "model_a8w8.pt2", "-o", folder / "model.pte")
+    models = [folder / name for name in ("model.pt2", "model_a8w8.pt2", "model.pte")]
+    saved = folder / "predictions"
+    report = enn_json("evaluate", *models, "--data", folder / "data.npz", "--predictions", saved)
+    assert report["samples"] == 40
+    columns = {column["name"]: column for column in report["models"]}
+    assert list(columns) == ["float", "qdq", "integer", "pte"]
+    for name in ("float", "qdq"):
+        scores = expected[name]
+        assert columns[name]["top1"] == pytest.approx(np.mean(scores.argmax(1) == labels))
+        five = np.argsort(-scores, 1, kind="stable")[:, :5]
+        assert columns[name]["top5"] == pytest.approx(np.mean((five == labels[:, None]).any(1)))
+    reference, values = expected["float"].astype(float), expected["qdq"].astype(float)
+    sqnr = 10 * np.log10((reference**2).sum() / ((reference - values) ** 2).sum())
+    # The engine's float sums run in another order.
+    assert columns["qdq"]["sqnr"] == pytest.approx(sqnr, abs=0.5)
+    cosine = (reference * values).sum() / np.sqrt((reference**2).sum() * (values**2).sum())
+    assert columns["qdq"]["cosine"] == pytest.approx(cosine, abs=1e-4)
+    for key in ("top1", "top5", "sqnr", "cosine", "max_difference"):
+        assert columns["pte"][key] == columns["integer"][key]
+    assert np.array_equal(np.load(saved / "pte.npy"), np.load(saved / "integer.npy"))
+
+
+def test_lowered_file_runs_in_executorch_with_the_same_bits(folder) -> None:
+    program = folder / "run.pte"
+    enn("lower", folder / "model_a8w8.pt2", "-o", program)
+    enn("run", program, "--input", folder / "data.npz", "-o", folder / "out")
+    ours = np.load(folder / "out" / "output_0.npy")
+    method = Runtime.get().load_program(program.read_bytes()).load_method("forward")
+    samples = torch.from_numpy(np.load(folder / "data.npz")["x"])
+    theirs = torch.cat([method.execute([sample[None].contiguous()])[0] for sample in samples]).numpy()
+    assert np.array_equal(ours, theirs)
+
+
+def test_compare_and_bench(folder) -> None:
+    data = ["--data", folder / "data.npz", "--samples", 3]
+    report = enn_json("compare", folder / "model.pt2", folder / "model_a8w8.pt2", *data)
+    assert "output 0" in [row["name"] for row in report["tensors"]]
+    assert all(row["sqnr"] is None or row["sqnr"] > 15 for row in report["tensors"])
+    same = enn_json("compare", folder / "model.pt2", folder / "model.pt2", *data)
+    assert {row["max_difference"] for row in same["tensors"]} == {0}
+    report = enn_json("bench", folder / "model_a8w8.pt2", "--rounds", 3, "--threads", 2, "--isa", "reference")
+    assert report["isa"] == "reference"
+    assert report["macs"] == sum(step["macs"] for step in report["steps"]) > 0
+    for run in ("a", "b"):
+        arguments = ["--input", folder / "data.npz", "--values", "-o", folder / run]
+        enn("run", folder / f"model{'_a8w8' if run == 'b' else ''}.pt2", *arguments)
+    assert enn_json("compare", folder / "a", folder / "b")["tensors"]
+
+
+def smooth_image(height: int, width: int) -> Image.Image:
+    y, x = np.mgrid[0:height, 0:width]
+    planes = [127 + 120 * np.sin(x / 9 + c) * np.cos(y / (7 + c)) for c in range(3)]
+    return Image.fromarray(np.stack(planes, -1).astype(np.uint8))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("size", [(61, 83), (20, 17)])
+def test_images_become_pillows_pixels(tmp_path, suffix, size) -> None:
+    """Decoded, resized and cropped as torchvision does it: both take Pillow's steps."""
+    torch.export.save(torch.export.export(Pixels(), (torch.zeros(1, 3, 24, 24),)), tmp_path / "m.pt2")
+    (tmp_path / "images").mkdir()
+    smooth_image(*size).save(tmp_path / "images" / f"a{suffix}")
+    steps = ["--resize", 30, "--crop", 24, "--mean", "0.5,0.4,0.3", "--std", "0.2,0.25,0.5"]
+    enn("run", tmp_path / "m.pt2", "--input", tmp_path / "images", *steps, "-o", tmp_path)
+    (ours,) = (np.load(path) for path in tmp_path.glob("*.npy"))
+
+    image = Image.open(tmp_path / "images" / f"a{suffix}").convert("RGB")
+    width, height = image.size
+    short = min(width, height)
+    image = image.resize((int(30 * width / short), int(30 * height / short)), Image.Resampling.BILINEAR)
+    left, top = round((image.width - 24) / 2), round((image.height - 24) / 2)
+    pixels = np.asarray(image.crop((left, top, left + 24, top + 24)))
+    mean, deviation = np.float32([0.5, 0.4, 0.3]), np.float32([0.2, 0.25, 0.5])
+    back = np.rint((ours[0].transpose(1, 2, 0) * deviation + mean) * 255)
+    # The same libjpeg need not be inside of Pillow.
+    assert np.abs(back - pixels).max() <= (0 if suffix == ".png" else 1)
+
+
+def test_labelled_folders_and_lists(tmp_path) -> None:
+    torch.export.save(torch.export.export(Classifier().eval(), (torch.zeros(1, 3, 12, 12),)), tmp_path / "m.pt2")
+    outside = tmp_path / "outside.png"
+    smooth_image(12, 12).save(outside)
+    names = []
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(3):
+            smooth_image(12, 12 + i).save(tmp_path / "data" / name / f"{name} {i}.png")
+            names.append(f"{name} {i}.png")
+        (tmp_path / "data" / name / "link.png").symlink_to(outside)
+    report = enn_json("evaluate", tmp_path / "m.pt2", "--data", tmp_path / "data", "--crop", 12)
+    assert report["samples"] == 6
+    assert "top1" in report["models"][0]
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"{name} {i}\n" for i, name in enumerate(names)))
+    report = enn_json(
+        "evaluate", tmp_path / "m.pt2", "--data", tmp_path / "data" / "cat", "--labels", labels, "--crop", 12
+    )
+    assert report["samples"] == 3
+    labels.write_text("one\n")
+    message = enn("evaluate", tmp_path / "m.pt2", "--data", tmp_path / "data", "--labels", labels, code=1)
+    assert "line 1" in message
+
+
+def test_failures_are_one_sentence(folder, tmp_path) -> None:
+    (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY\x01\0\xff\xffxx")
+    np.save(tmp_path / "wrong.npy", np.zeros((4, 5), np.float32))
+    broken = tmp_path / "broken.pt2"
+    broken.write_bytes((folder / "model.pt2").read_bytes()[:-40])
+    model = folder / "model.pt2"
+    for arguments, part in [
+        (["inspect", tmp_path / "none.pt2"], "none.pt2"),
+        (["inspect", broken], "broken.pt2"),
+        (["lower", broken, "-o", tmp_path / "x.pte"], "broken.pt2"),
+        (["evaluate", model, "--data", tmp_path / "broken.npy"], "broken.npy"),
+        (["evaluate", model, "--data", tmp_path / "wrong.npy"], "takes float32[3, 12, 12]"),
+        (["bench", model, "--isa", "none"], "none"),
+    ]:
+        message = enn(*arguments, code=1)
+        assert part in message
+        assert message.count("\n") == 1
+    assert not (tmp_path / "x.pte").exists()
+    enn("evaluate", model, code=2)
+    enn("bench", model, "--threads", 0, code=2)
