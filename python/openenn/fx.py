@@ -10,6 +10,7 @@ from executorch.exir.dialects.edge._ops import EdgeOpOverload
 from torch._subclasses import FakeTensor
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
+from torchao.quantization.pt2e.observer import ObserverBase
 
 from openenn import _core
 
@@ -81,6 +82,12 @@ def import_call(node: Node) -> tuple[ImportedGraph, list[tuple[str, Any]], tuple
     return _Importer(lambda _: None).run_call(node)
 
 
+def observer_of(module: GraphModule, node: Node) -> torch.nn.Module | None:
+    """The observer that a node of a prepared module calls; None for any other node."""
+    called = module.get_submodule(str(node.target)) if node.op == "call_module" else None
+    return called if isinstance(called, ObserverBase) else None
+
+
 class _Importer:
     def __init__(self, constant: Callable[[Node], torch.Tensor | None]) -> None:
         self._constant = constant
@@ -94,6 +101,8 @@ class _Importer:
                 self._add_leaf(node)
             elif node.op == "call_function":
                 self._add_call(node)
+            elif graph.owning_module is not None and observer_of(graph.owning_module, node) is not None:
+                self._ids[node] = self._ids[node.args[0]]
             elif node.op == "output":
                 outputs = [self._ids.get(item) for item in _nodes_in(node.args)]
                 self._result.graph.set_outputs([item for item in outputs if isinstance(item, int)])

@@ -1,6 +1,7 @@
 """EnnQuantizer for torchao's PT2E flow: asks the core what is quantized, and writes it on the FX graph."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, IntEnum, unique
 from functools import cache
@@ -79,7 +80,41 @@ class EnnQuantizer(Quantizer):
         self._is_per_channel = True
         self._is_qat = False
         self._report: Report | None = None
+        self._observed_by_core = False
         self.custom_quant_annotations: Sequence[Callable[[GraphModule], None]] = []
+
+    def set_observer(self, observer: str) -> None:
+        """How the ranges of all activations are found: minmax, moving_average, histogram, percentile, mse or kl."""
+        self._core.set_observer(observer)
+
+    def set_observer_for_operator(self, operator: str, observer: str) -> None:
+        """The same for the results of one operator, such as "convolution" or "aten.conv2d.default"."""
+        self._core.set_observer_for_operator(operator, observer)
+
+    def set_observer_for_node(self, pattern: str, observer: str) -> None:
+        """The same for nodes of these names; '*' and '?' stand for any text and any character."""
+        self._core.set_observer_for_node(pattern, observer)
+
+    def exclude_node(self, pattern: str) -> None:
+        """Leaves nodes of these names in float."""
+        self._core.exclude_node(pattern)
+
+    def exclude_operator(self, operator: str) -> None:
+        """Leaves an operator in float."""
+        self._core.exclude_operator(operator)
+
+    def to_json(self) -> str:
+        """The whole configuration; equal configurations are equal text."""
+        return self._core.to_json()
+
+    @contextmanager
+    def observed_by_core(self) -> Iterator[None]:
+        """While the model is prepared by openenn.pt2e, which has observers that torchao lacks."""
+        self._observed_by_core = True
+        try:
+            yield
+        finally:
+            self._observed_by_core = False
 
     def set_quant_params(
         self, precision: Precision | str | int, is_per_channel: bool = True, is_qat: bool = False
@@ -116,6 +151,11 @@ class EnnQuantizer(Quantizer):
             erase_batch_counters(model)
         imported = fx.import_module(model, self._interpret)
         inputs, nodes = self._core.annotate(imported.graph)
+        if not self._observed_by_core:
+            _refuse_core_observers([spec for _, spec in inputs])
+            _refuse_core_observers(
+                [spec for _, operands, result in nodes for spec in (*dict(operands).values(), result)]
+            )
         written = {}
         for value, spec in inputs:
             node = imported.values[value]
@@ -181,10 +221,27 @@ def _spec(imported: fx.ImportedGraph, spec: Any) -> QuantizationSpecBase | None:
     return _observed(spec)
 
 
+class PercentileObserver(HistogramObserver):
+    """Stands in torchao's graph for the core's observer of percentiles."""
+
+
+class MseObserver(HistogramObserver):
+    """Stands for the core's observer of the least mean squared error."""
+
+
+class KlObserver(HistogramObserver):
+    """Stands for the core's observer of the least divergence."""
+
+
 # What torchao calls the core's observers; eps is passed to each.
 _OBSERVERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "MinMax": (MinMaxObserver, {}),
+    "MovingAverageMinMax": (MovingAverageMinMaxObserver, {}),
+    "MovingAveragePerChannelMinMax": (MovingAveragePerChannelMinMaxObserver, {}),
     "Histogram": (HistogramObserver, {}),
+    "Percentile": (PercentileObserver, {}),
+    "Mse": (MseObserver, {}),
+    "Kl": (KlObserver, {}),
     "PerChannelMinMax": (PerChannelMinMaxObserver, {}),
     "FusedMovingAvgFakeQuantize": (FusedMovingAvgObsFakeQuantize, {"observer": MovingAverageMinMaxObserver}),
     "FusedMovingAvgPerChannelFakeQuantize": (
@@ -192,6 +249,25 @@ _OBSERVERS: dict[str, tuple[Any, dict[str, Any]]] = {
         {"observer": MovingAveragePerChannelMinMaxObserver},
     ),
 }
+
+
+_CORE_ONLY = frozenset({"Percentile", "Mse", "Kl"})
+
+
+def observer_name(kind: type) -> str:
+    """The core's name of a class of observers."""
+    for name, (observer, _) in _OBSERVERS.items():
+        if observer is kind:
+            return name
+    raise _core.EnnError(f"the observer {kind.__name__} is not one that the core has: prepare with torchao")
+
+
+def _refuse_core_observers(specs: list[Any]) -> None:
+    for spec in specs:
+        if isinstance(spec, _core.QuantizationSpec) and spec.observer in _CORE_ONLY:
+            raise _core.EnnError(
+                f"torchao has no observer '{spec.observer.lower()}': use prepare_pt2e and convert_pt2e of openenn.pt2e"
+            )
 
 
 # Specs are compared by value, but an observer's constructor by identity: equal specs are one object.

@@ -1,0 +1,125 @@
+"""torchao's prepare_pt2e and convert_pt2e with the C++ engine behind them: calibration and evaluation at its speed.
+
+    from openenn.pt2e import prepare_pt2e, convert_pt2e
+
+in the place of torchao's import. torchao places the observers and rewrites the graph; the core runs the model,
+observes, and gives the scales and zero points.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+from torchao.quantization.pt2e import FixedQParamsObserver, quantize_pt2e
+from torchao.quantization.pt2e.quantizer import Quantizer
+
+from openenn import _core, fx
+from openenn.quantizer import EnnQuantizer, observer_name
+
+Run = Callable[[list[Any]], Sequence[Any]]
+
+
+class PreparedModel:
+    """A float model with observers: each call runs it in the engine on one sample, of torch tensors or numpy arrays."""
+
+    def __init__(self, module: GraphModule, threads: int) -> None:
+        self.module = module
+        self.threads = threads
+        self._observers: list[torch.nn.Module] = []
+        imported = fx.import_module(module)
+        values = {node: value for value, node in imported.values.items()}
+        sites = []
+        for node in module.graph.nodes:
+            observer = fx.observer_of(module, node)
+            if observer is None or isinstance(observer, FixedQParamsObserver):
+                continue
+            if not any(observer is known for known in self._observers):
+                self._observers.append(observer)
+            number = next(i for i, known in enumerate(self._observers) if known is observer)
+            sites.append((values[_observed_node(module, node)], number))
+        specs = [_spec_of(observer) for observer in self._observers]
+        self._calibrator = _core.Calibrator(imported.graph, specs, sites, threads)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calibrates with one sample, and gives the float model's results."""
+        return _run(self.module, self._calibrator.run, args, kwargs)
+
+    def write_results(self) -> None:
+        """Gives torchao's observers the scales and zero points that the core found."""
+        for number, observer in enumerate(self._observers):
+            scales, zero_points = self._calibrator.qparams(number)
+            found = (torch.tensor(scales, dtype=torch.float32), torch.tensor(zero_points, dtype=torch.int64))
+            observer.calculate_qparams = lambda found=found: found
+
+
+def prepare_pt2e(model: GraphModule, quantizer: Quantizer, threads: int | None = None) -> PreparedModel:
+    """torchao's prepare_pt2e; `threads` are those of the engine, torch's number unless given."""
+    if isinstance(quantizer, EnnQuantizer):
+        with quantizer.observed_by_core():
+            prepared = quantize_pt2e.prepare_pt2e(model, quantizer)
+    else:
+        prepared = quantize_pt2e.prepare_pt2e(model, quantizer)
+    return PreparedModel(prepared, threads or torch.get_num_threads())
+
+
+def convert_pt2e(prepared: PreparedModel, fold_quantize: bool = True, execution: str = "qdq") -> GraphModule:
+    """torchao's convert_pt2e. The model runs in the engine when it is called, and as any other when it is traced.
+
+    `execution` is "qdq", as PyTorch computes it, or "integer", as the delegate does.
+    """
+    prepared.write_results()
+    converted = quantize_pt2e.convert_pt2e(prepared.module, fold_quantize=fold_quantize)
+    return _with_engine(converted, execution, prepared.threads)
+
+
+def _observed_node(module: GraphModule, node: Node) -> Node:
+    """The node whose result an observer sees, behind observers before it."""
+    while fx.observer_of(module, node) is not None:
+        node = node.args[0]  # type: ignore[assignment]
+    return node
+
+
+def _spec_of(observer: Any) -> "_core.QuantizationSpec":
+    return _core.QuantizationSpec(
+        dtype=str(observer.dtype).removeprefix("torch."),
+        quant_min=observer.quant_min,
+        quant_max=observer.quant_max,
+        qscheme=str(observer.qscheme).removeprefix("torch."),
+        observer=observer_name(type(observer)),
+        ch_axis=getattr(observer, "ch_axis", -1),
+        eps=float(observer.eps),
+    )
+
+
+def _run(module: GraphModule, run: Run, args: Any, kwargs: Any) -> Any:
+    """Calls the engine with the leaves of the arguments; its results in the shape of the module's."""
+    leaves = [
+        leaf.detach().contiguous() if isinstance(leaf, torch.Tensor) else leaf
+        for leaf in pytree.tree_leaves((args, kwargs))
+    ]
+    results = [torch.from_numpy(array) for array in run(leaves)]
+    info = getattr(module.graph._codegen, "pytree_info", None)
+    return results if info is None or info.out_spec is None else pytree.tree_unflatten(results, info.out_spec)
+
+
+def _with_engine(module: GraphModule, execution: str, threads: int) -> GraphModule:
+    plain = type(module)
+    models: list[_core.Model] = []
+
+    def run(leaves: list[Any]) -> Sequence[Any]:
+        if not models:
+            models.append(_core.Model.compile(fx.import_module(module).graph, execution, threads))
+        return models[0].run(leaves)
+
+    def call(self: GraphModule, *args: Any, **kwargs: Any) -> Any:
+        traced = torch.compiler.is_compiling() or torch.compiler.is_exporting() or _get_current_dispatch_mode()
+        if traced or self is not module:
+            return plain.__call__(self, *args, **kwargs)
+        return _run(self, run, args, kwargs)
+
+    # FX's name of a module's own class: copies do without it, and so without the engine.
+    module.__class__ = type("GraphModuleImpl", (plain,), {"__call__": call})
+    return module
