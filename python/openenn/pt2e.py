@@ -109,16 +109,15 @@ def _with_engine(module: GraphModule, execution: str, threads: int) -> GraphModu
     plain = type(module)
     models: list[_core.Model] = []
 
-    def run(leaves: list[Any]) -> Sequence[Any]:
-        if not models:
-            models.append(_core.Model.compile(fx.import_module(module).graph, execution, threads))
-        return models[0].run(leaves)
-
     def call(self: GraphModule, *args: Any, **kwargs: Any) -> Any:
         traced = torch.compiler.is_compiling() or torch.compiler.is_exporting() or _get_current_dispatch_mode()
         if traced or self is not module:
             return plain.__call__(self, *args, **kwargs)
-        return _run(self, run, args, kwargs)
+        if not models:
+            # torchao leaves the types of the nodes that it adds unrecorded.
+            exported = torch.export.export(self, *pytree.tree_map(torch.as_tensor, (args, kwargs)))
+            models.append(_core.Model.compile(fx.import_program(exported).graph, execution, threads))
+        return _run(self, models[0].run, args, kwargs)
 
     # FX's name of a module's own class: copies do without it, and so without the engine.
     module.__class__ = type("GraphModuleImpl", (plain,), {"__call__": call})

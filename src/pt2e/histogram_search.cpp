@@ -136,6 +136,10 @@ ClippedRange search_mse(const Histogram& histogram, const GridOf& grid_of) {
 
 ClippedRange search_kl(const Histogram& histogram, const GridOf& grid_of) {
   ClippedRange best = {histogram.low, histogram.high};
+  // Fewer values than bins are no distribution: any cut would fit what little is left.
+  double total = 0;
+  for (const float count : histogram.counts) total += static_cast<double>(count);
+  if (total < static_cast<double>(kBins)) return best;
   double least = std::numeric_limits<double>::infinity();
   for (int step = kSteps; step > 0; --step) {
     // A bound on the far side of zero is not moved: values beyond it would be clipped to zero.

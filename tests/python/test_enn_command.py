@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from executorch.runtime import Runtime
 from PIL import Image
 from torch import nn
 
@@ -112,9 +111,9 @@ def test_lowered_file_runs_in_executorch_with_the_same_bits(folder) -> None:
     enn("lower", folder / "model_a8w8.pt2", "-o", program)
     enn("run", program, "--input", folder / "data.npz", "-o", folder / "out")
     ours = np.load(folder / "out" / "output_0.npy")
-    method = Runtime.get().load_program(program.read_bytes()).load_method("forward")
+    method = common.Pte(program)
     samples = torch.from_numpy(np.load(folder / "data.npz")["x"])
-    theirs = torch.cat([method.execute([sample[None].contiguous()])[0] for sample in samples]).numpy()
+    theirs = torch.cat([method(sample[None].contiguous()) for sample in samples]).numpy()
     assert np.array_equal(ours, theirs)
 
 
