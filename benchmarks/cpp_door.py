@@ -26,11 +26,11 @@ SIZE = 224
 def enn(*arguments: object) -> tuple[float, float]:
     """Runs the command `enn`: its milliseconds as a process, and the most memory that it held, in MB."""
     start = time.perf_counter()
-    command = [Path(sys.executable).parent / "enn", *map(str, arguments)]
+    command = [str(Path(sys.executable).parent / "enn"), *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status != 0:
-        raise RuntimeError(f"{' '.join(map(str, command))} ended with status {status}")
+        raise RuntimeError(f"{' '.join(command)} ended with status {status}")
     return (time.perf_counter() - start) * 1e3, usage.ru_maxrss / 1024
 
 
