@@ -67,7 +67,7 @@ std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise)
 
 TEST(DataMutation, EveryOneIsRefusedOrReadWithinTheLimits) {
   const std::uint64_t seed = number_from_environment("ENN_FUZZ_SEED", 20261125);
-  const std::uint64_t mutations = number_from_environment("ENN_FUZZ_MUTATIONS", 24'000);
+  const std::uint64_t mutations = number_from_environment("ENN_FUZZ_MUTATIONS", 42'000);
   std::cout << "ENN_FUZZ_SEED=" << seed << " ENN_FUZZ_MUTATIONS=" << mutations << std::endl;
   const std::vector<Reader> readers = {
       {"colour.png", image},  {"palette.png", image},  {"interlaced.png", image},

@@ -111,10 +111,46 @@ def test_lowered_file_runs_in_executorch_with_the_same_bits(folder) -> None:
     enn("lower", folder / "model_a8w8.pt2", "-o", program)
     enn("run", program, "--input", folder / "data.npz", "-o", folder / "out")
     ours = np.load(folder / "out" / "output_0.npy")
-    method = common.Pte(program)
+    model = common.Pte(program.read_bytes())
     samples = torch.from_numpy(np.load(folder / "data.npz")["x"])
-    theirs = torch.cat([method(sample[None].contiguous()) for sample in samples]).numpy()
+    theirs = torch.cat([model(sample[None].contiguous()) for sample in samples]).numpy()
     assert np.array_equal(ours, theirs)
+
+
+def test_quantize_gives_an_ordinary_pytorch_model(folder, tmp_path) -> None:
+    model, data = folder / "model.pt2", folder / "data.npz"
+    once = enn_json("quantize", model, "-o", tmp_path / "q.pt2", "--pte", tmp_path / "q.pte", "--calibration", data)
+    assert once["samples"] == 40
+    # The same samples in two parts, and ranges from a file, are the same encodings.
+    arrays = np.load(data)
+    minmax = ["--observer", "minmax"]
+    whole = enn_json("quantize", model, "-o", tmp_path / "m.pt2", "--calibration", data, *minmax)
+    parts = []
+    for i, part in enumerate((slice(0, 13), slice(13, 40))):
+        np.save(tmp_path / f"{i}.npy", arrays["x"][part])
+        saved = tmp_path / f"{i}.json"
+        enn("quantize", model, "--calibration", tmp_path / f"{i}.npy", "--save-statistics", saved, *minmax)
+        parts += ["--resume", saved]
+    merged = enn_json("quantize", model, "--save-encodings", tmp_path / "e.json", *parts, *minmax)
+    assert merged["encodings_hash"] == whole["encodings_hash"]
+    enn("quantize", model, "--encodings", tmp_path / "e.json", "--save-encodings", tmp_path / "g.json", *minmax)
+    saved, given = (json.loads((tmp_path / name).read_text())["tensors"] for name in ("e.json", "g.json"))
+    assert [(name, row["scale"], row["zero_point"]) for name, row in given.items()] == [
+        (name, row["scale"], row["zero_point"]) for name, row in saved.items()
+    ]
+
+    quantized = torch.export.load(tmp_path / "q.pt2").module()
+    samples = torch.from_numpy(arrays["x"])
+    theirs = torch.cat([quantized(sample[None]) for sample in samples]).detach().numpy()
+    enn("run", tmp_path / "q.pt2", "--input", data, "--execution", "qdq", "-o", tmp_path / "out")
+    (ours,) = (np.load(path) for path in (tmp_path / "out").glob("*.npy"))
+    step = np.diff(np.unique(theirs)).min()
+    assert np.mean(np.abs(ours - theirs) > step / 2) <= 0.01
+    report = enn_json("evaluate", model, tmp_path / "q.pt2", tmp_path / "q.pte", "--data", data)
+    columns = {column["name"]: column for column in report["models"]}
+    assert columns["integer"]["sqnr"] == columns["pte"]["sqnr"] > 20
+    left = enn_json("quantize", model, "-o", tmp_path / "l.pt2", "--calibration", data, "--exclude", "linear*")
+    assert left["encodings_hash"] != once["encodings_hash"]
 
 
 def test_compare_and_bench(folder) -> None:
@@ -200,10 +236,13 @@ def test_failures_are_one_sentence(folder, tmp_path) -> None:
         (["evaluate", model, "--data", tmp_path / "broken.npy"], "broken.npy"),
         (["evaluate", model, "--data", tmp_path / "wrong.npy"], "takes float32[3, 12, 12]"),
         (["bench", model, "--isa", "none"], "none"),
+        (["quantize", model, "-o", tmp_path / "x.pt2"], "--calibration"),
+        (["quantize", model, "-o", tmp_path / "x.pt2", "--config", broken], "broken.pt2"),
+        (["quantize", model, "-o", tmp_path / "x.pt2", "--resume", tmp_path / "wrong.npy"], "wrong.npy"),
     ]:
         message = enn(*arguments, code=1)
         assert part in message
         assert message.count("\n") == 1
-    assert not (tmp_path / "x.pte").exists()
+    assert not list(tmp_path.glob("x.*"))
     enn("evaluate", model, code=2)
     enn("bench", model, "--threads", 0, code=2)
