@@ -300,7 +300,7 @@ Status inspect(const Options& options) {
     }
     return inspect_archive(options);
   };
-  const Status status = look();
+  Status status = look();
   if (status.ok() || status.message().find(options.model) != std::string::npos) return status;
   return error(status.code(), options.model, ": ", status.message());
 }

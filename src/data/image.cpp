@@ -28,8 +28,8 @@ std::vector<Taps> bilinear_taps(std::uint32_t from, std::uint32_t to) {
   std::vector<double> weights;
   for (std::uint32_t i = 0; i < to; ++i) {
     const double centre = (static_cast<double>(i) + 0.5) * scale;
-    const auto first = static_cast<std::int64_t>(std::max(centre - stretch + 0.5, 0.0));
-    const auto last = std::min(static_cast<std::int64_t>(centre + stretch + 0.5),
+    const auto first = static_cast<std::int64_t>(std::floor(std::max(centre - stretch + 0.5, 0.0)));
+    const auto last = std::min(static_cast<std::int64_t>(std::floor(centre + stretch + 0.5)),
                                static_cast<std::int64_t>(from));
     weights.clear();
     double sum = 0.0;
@@ -41,7 +41,7 @@ std::vector<Taps> bilinear_taps(std::uint32_t from, std::uint32_t to) {
     out[i].first = static_cast<std::size_t>(first);
     for (const double weight : weights) {
       const double share = (sum != 0.0 ? weight * (1.0 / sum) : 0.0) * (1 << kPrecision);
-      out[i].weights.push_back(static_cast<std::int32_t>(share + 0.5));
+      out[i].weights.push_back(static_cast<std::int32_t>(std::floor(share + 0.5)));
     }
   }
   return out;
