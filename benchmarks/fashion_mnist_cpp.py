@@ -25,7 +25,7 @@ ENN = os.environ.get("ENN_COMMAND", str(Path(sysconfig.get_path("scripts"), "enn
 STEPS = ["--mean", str(fashion_mnist.MEAN), "--std", str(fashion_mnist.DEVIATION)]
 
 
-def enn(*arguments: str | Path) -> str:
+def enn(*arguments: object) -> str:
     command = [ENN, *map(str, arguments)]
     print("$", " ".join(command), flush=True)
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -35,7 +35,8 @@ def exported(folder: Path, epochs: int, images: int) -> Path:
     """model.pt2, trained for some minutes on two cores."""
     torch.manual_seed(0)
     model = fashion_mnist.SmallMobileNetV2()
-    data = tuple(tensor[:images] for tensor in fashion_mnist.load("train"))
+    pixels, labels = fashion_mnist.load("train")
+    data = (pixels[:images], labels[:images])
     steps = epochs * (images // fashion_mnist.BATCH)
     training = fashion_mnist.train(model.train(), data, epochs, rate=0.1)
     with common.progress() as bar:
