@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
 import common
 import fashion_mnist
+from openenn.runtime import register
 
 ENN = os.environ.get("ENN_COMMAND", str(Path(sysconfig.get_path("scripts"), "enn")))
 STEPS = ["--mean", str(fashion_mnist.MEAN), "--std", str(fashion_mnist.DEVIATION)]
@@ -65,8 +66,10 @@ def main() -> None:
         models = [model, folder / "model_a8w8.pt2", folder / "model.pte"]
         report = enn("evaluate", *models, *test, "--predictions", folder / "out", *threads, "--json")
         for column in json.loads(report)["models"]:
-            print(f"{column['name']:8} top-1 {100 * column['top1']:.2f} %  SQNR to float {column['sqnr'] or 0:.1f} dB")
+            sqnr = f", SQNR to float {column['sqnr']:.1f} dB" if column["sqnr"] else ""
+            print(f"{column['name']:8} top-1 {100 * column['top1']:.2f} %{sqnr}")
 
+        register()
         program = common.Pte((folder / "model.pte").read_bytes())
         images, _ = fashion_mnist.load("t10k")
         predictions = [
