@@ -47,14 +47,14 @@ TEST(Pt2e, ObservesFoldsAndQuantizes) {
   EXPECT_EQ(tensors["relu"]["zero_point"], -128);
   EXPECT_EQ(tensors["pool"]["scale"], tensors["relu"]["scale"]);
   EXPECT_EQ(scale("sum"), 22.0F / 255.0F);
-  EXPECT_EQ(tensors["w_fused"]["scale"][0].get<float>(), 4.0F / 127.5F);
+  EXPECT_EQ(tensors["w_fused"]["scale"][0].get<float>(), 4.0F / 127.0F);
   EXPECT_EQ(tensors["w_fused"]["axis"], 0);
   EXPECT_EQ(tensors["sum"]["min"], -1.0);
   EXPECT_EQ(tensors["sum"]["max"], 21.0);
   EXPECT_EQ(quantized.value().encodings_hash().size(), 64);
   const Graph& graph = quantized.value().exported_program().graph();
   const std::string text = print(graph);
-  EXPECT_THAT(text, HasSubstr("int8[1, 1, 1, 1] = hex 7f"));  // 4 / (4 / 127.5), clamped
+  EXPECT_THAT(text, HasSubstr("int8[1, 1, 1, 1] = hex 7f"));  // 4 / (4 / 127)
   EXPECT_EQ(text.find("batch_norm"), std::string::npos);
 }
 
