@@ -25,6 +25,12 @@ namespace enn {
 // Operations (multiplications, or bytes moved) that are worth waking another thread for.
 inline constexpr std::int64_t kGrain = 1 << 15;
 
+// One part for each thread that is worth waking, for work that keeps a partial result per part.
+[[nodiscard]] constexpr std::int64_t part_count(std::int64_t count, std::int64_t item_cost,
+                                                std::int64_t threads) {
+  return std::clamp<std::int64_t>(count * item_cost / kGrain, 1, threads);
+}
+
 // Calls body(begin, end) for parts that cover [0, count); one item costs about `item_cost`
 // operations.
 template <typename Body>

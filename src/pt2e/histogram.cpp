@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "kernels/range/range.hpp"
@@ -19,6 +20,7 @@ using torch_math::Linspace;
 // Finer bins that counts are cut into before they move to bins of a wider range.
 constexpr std::int64_t kUpsampling = 16;
 constexpr std::int64_t kBins = kHistogramBins;
+constexpr std::int64_t kCostOfCounting = 8;  // of one element, in the operations of kGrain
 
 // torch.histc: bins of [low, high], or of one around a single value.
 HistogramParams bins_of(float low, float high) {
@@ -39,7 +41,7 @@ std::vector<float> count(std::span<const float> values, const HistogramParams& p
     return counts;
   }
   const auto size = static_cast<std::int64_t>(values.size());
-  const std::int64_t parts = std::clamp<std::int64_t>(size / kGrain, 1, parallel.thread_count());
+  const std::int64_t parts = part_count(size, kCostOfCounting, parallel.thread_count());
   const std::int64_t row = kBins * kHistogramCopies;
   std::vector<std::uint32_t> partial(static_cast<std::size_t>(row * parts));
   const auto& kernel = best_kernel(kHistogramKernels, observer_features());
@@ -49,13 +51,12 @@ std::vector<float> count(std::span<const float> values, const HistogramParams& p
     kernel.run(params, values.data() + begin, end - begin, partial.data() + row * part);
   };
   parallel.run(static_cast<int>(parts), task);
-  for (std::int64_t bin = 0; bin < kBins; ++bin) {
-    std::uint64_t total = 0;
-    for (std::int64_t copy = 0; copy < kHistogramCopies * parts; ++copy) {
-      total += partial[static_cast<std::size_t>(copy * kBins + bin)];
-    }
-    counts[static_cast<std::size_t>(bin)] = static_cast<float>(total);
+  std::vector<std::uint32_t> total(kBins);
+  for (auto copy = partial.begin(); copy != partial.end(); copy += kBins) {
+    std::transform(total.begin(), total.end(), copy, total.begin(), std::plus<>());
   }
+  std::transform(total.begin(), total.end(), counts.begin(),
+                 [](std::uint32_t n) { return static_cast<float>(n); });
   return counts;
 }
 

@@ -27,7 +27,7 @@ constexpr float kMaxFloat = std::numeric_limits<float>::max();
 
 Range range_of(std::span<const float> values, Parallel& parallel) {
   const auto size = static_cast<std::int64_t>(values.size());
-  const std::int64_t parts = std::clamp<std::int64_t>(size / kGrain, 1, parallel.thread_count());
+  const std::int64_t parts = part_count(size, sizeof(float), parallel.thread_count());
   std::vector<Range> partial(static_cast<std::size_t>(parts));
   const auto& kernel = best_kernel(kMinMaxKernels, observer_features());
   auto task = [&](int part) {
