@@ -15,6 +15,7 @@ struct Options {
   std::vector<std::string> excluded;
   bool per_tensor = false;
   bool upstream = false;
+  bool keep_biases = false;
   std::string save_config;
   std::string save_statistics;
   std::vector<std::string> resume;
@@ -62,6 +63,7 @@ Result<EnnQuantizer> make_quantizer(const Options& options) {
     if (!parsed.ok()) return in_file(options.config, parsed.status());
     quantizer = std::move(parsed).value();
   }
+  if (options.keep_biases) quantizer.set_bias_correction(false);
   for (const std::string& observer : options.observers) {
     ENN_TRY(apply_observer(observer, quantizer));
   }
@@ -173,6 +175,10 @@ void add_quantize(CLI::App& app, Action& action) {
       ->group("Quantization");
   command
       .add_flag("--per-tensor", options->per_tensor, "One scale per weight, not one per channel")
+      ->group("Quantization");
+  command
+      .add_flag("--no-bias-correction", options->keep_biases,
+                "Leave the biases as they are, whatever rounding the weights does to the means")
       ->group("Quantization");
   command
       .add_option("--exclude", options->excluded,

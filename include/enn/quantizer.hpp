@@ -42,6 +42,10 @@ class EnnQuantizer {
   [[nodiscard]] Status set_observer(std::string_view observer);
   [[nodiscard]] Status set_observer_for_operator(std::string_view op, std::string_view observer);
   [[nodiscard]] Status set_observer_for_node(std::string_view pattern, std::string_view observer);
+  // Whether the biases of convolutions and linear layers take back what rounding the weights does
+  // to the means of their results. They do until this says otherwise, but not in upstream's
+  // placement, nor in quantization-aware training.
+  void set_bias_correction(bool enabled) { bias_correction_ = enabled; }
   // Leaves the nodes in float whose name matches the pattern, or that are of the operator.
   void exclude_node(std::string_view pattern);
   [[nodiscard]] Status exclude_operator(std::string_view op);
@@ -53,6 +57,9 @@ class EnnQuantizer {
   // As they were set.
   [[nodiscard]] bool is_qat() const { return is_qat_; }
   [[nodiscard]] Compatibility compatibility() const { return compatibility_; }
+  [[nodiscard]] bool corrects_biases() const {
+    return bias_correction_ && !is_qat_ && compatibility_ == Compatibility::Default;
+  }
 
   // Precondition: verify(graph) is Ok. As upstream places, `graph` must have been imported with
   // import_uninterpreted.
@@ -74,6 +81,7 @@ class EnnQuantizer {
   Precision precision_ = Precision::A8W8;
   bool is_per_channel_ = true;
   bool is_qat_ = false;
+  bool bias_correction_ = true;
   std::string observer_;  // empty: the default
   std::vector<Override> operators_;
   std::vector<Override> nodes_;

@@ -18,6 +18,7 @@
 #include "enn/model.hpp"
 #include "enn/parallel.hpp"
 #include "enn/pt2e.hpp"
+#include "pt2e/bias_correction.hpp"
 #include "pt2e/calibration.hpp"
 #include "pt2e/observer.hpp"
 #include "quantizer/json.hpp"
@@ -74,11 +75,13 @@ std::unique_ptr<Model> compile_model(const Graph& graph, const std::string& exec
 // A float graph with observers that someone else placed.
 class Calibrator {
  public:
-  using Site = std::pair<ValueId, std::size_t>;  // a value and the observer that sees it
+  using Site = std::pair<ValueId, std::size_t>;         // a value and the observer that sees it
+  using Corrected = std::pair<NodeId, BiasCorrection>;  // a layer and its correction
 
   Calibrator(Graph graph, const std::vector<QuantizationSpec>& specs,
-             const std::vector<Site>& sites, int threads)
-      : calibration_(take(Calibration::create({specs.begin(), specs.end()}))) {
+             const std::vector<Site>& sites, const std::vector<Corrected>& corrected, int threads)
+      : calibration_(
+            take(Calibration::create({specs.begin(), specs.end()}, corrections_of(corrected)))) {
     for (const auto& [id, observer] : sites) {
       const Value& value = graph.value(id);
       if (value.is_constant()) {
@@ -87,6 +90,10 @@ class Calibrator {
         calibration_.add_tap(observer, value.type.shape);
         (void)graph.add_tap(id);
       }
+    }
+    for (std::size_t i = 0; i < corrected.size(); ++i) {
+      calibration_.add_tap_of_means(i);
+      (void)graph.add_tap(add_channel_means(graph, corrected[i].second, corrected[i].first));
     }
     model_ = compile_model(graph, "qdq", threads);
   }
@@ -102,14 +109,51 @@ class Calibrator {
     return numbers(take(calibration_.observer(observer)->qparams()));
   }
 
+  [[nodiscard]] const BiasCorrection& correction(std::size_t layer) const {
+    return calibration_.corrections().at(layer);
+  }
+
  private:
+  static std::vector<BiasCorrection> corrections_of(const std::vector<Corrected>& corrected) {
+    std::vector<BiasCorrection> corrections;
+    for (const auto& [layer, correction] : corrected) corrections.push_back(correction);
+    return corrections;
+  }
+
   Calibration calibration_;
   std::unique_ptr<Model> model_;
 };
 
+std::vector<float> corrected_bias(const BiasCorrection& correction, const FloatArray& bias,
+                                  const FloatArray& weight, const QuantizationSpec& spec,
+                                  std::vector<float> scales,
+                                  std::vector<std::int32_t> zero_points) {
+  const QuantParams params = {std::move(scales), std::move(zero_points), spec.ch_axis,
+                              spec.quant_min, spec.quant_max};
+  return correction.corrected({bias.data(), bias.size()}, {weight.data(), weight.size()}, params);
+}
+
+void bind_bias_correction(nb::module_& module) {
+  nb::class_<BiasCorrection>(module, "BiasCorrection",
+                             "The correction of a layer's bias, and the means of its input.")
+      .def_prop_ro("node", &BiasCorrection::node)
+      .def("__deepcopy__",
+           [](const BiasCorrection& correction, const nb::handle&) { return correction; })
+      .def(
+          "add",
+          [](BiasCorrection& correction, const FloatArray& values) {
+            Shape shape(values.shape_ptr(), values.shape_ptr() + values.ndim());
+            correction.add_values({values.data(), values.size()}, shape);
+          },
+          nb::arg("values"))
+      .def("corrected", &corrected_bias, nb::arg("bias"), nb::arg("weight"), nb::arg("spec"),
+           nb::arg("scales"), nb::arg("zero_points"));
+}
+
 void bind_observers(nb::module_& module) {
   nb::class_<RangeObserver>(module, "Observer", "What is kept of the values that a tensor had.")
       .def("observe", &observe, nb::arg("values"), nb::arg("threads") = 1)
+      .def_prop_ro("empty", &RangeObserver::empty)
       .def("merge", [](RangeObserver& observer,
                        const RangeObserver& other) { check(observer.merge(other)); })
       .def("save", [](const RangeObserver& observer) { return observer.save().dump(); })
@@ -126,17 +170,21 @@ void bind_observers(nb::module_& module) {
       nb::arg("spec"));
   nb::class_<Calibrator>(module, "Calibrator",
                          "A float graph that shows values to observers as it runs: specs of the "
-                         "observers, and [(value, observer)].")
+                         "observers, [(value, observer)], and [(layer, BiasCorrection)].")
       .def(nb::init<Graph, const std::vector<QuantizationSpec>&,
-                    const std::vector<Calibrator::Site>&, int>(),
-           nb::arg("graph"), nb::arg("specs"), nb::arg("sites"), nb::arg("threads") = 1)
+                    const std::vector<Calibrator::Site>&, const std::vector<Calibrator::Corrected>&,
+                    int>(),
+           nb::arg("graph"), nb::arg("specs"), nb::arg("sites"), nb::arg("corrected"),
+           nb::arg("threads") = 1)
       .def("run", &Calibrator::run, nb::arg("inputs"))
-      .def("qparams", &Calibrator::qparams, nb::arg("observer"));
+      .def("qparams", &Calibrator::qparams, nb::arg("observer"))
+      .def("correction", &Calibrator::correction, nb::arg("layer"), nb::rv_policy::copy);
 }
 
 }  // namespace
 
 void bind_pt2e(nb::module_& module) {
+  bind_bias_correction(module);
   bind_observers(module);
   nb::class_<Model>(module, "Model", "A compiled graph that runs.")
       .def_static("compile", &compile_model, nb::arg("graph"), nb::arg("execution") = "qdq",

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "bindings.hpp"
+#include "pt2e/bias_correction.hpp"
 #include "quantizer/explain.hpp"
 #include "quantizer/quantizer.hpp"
 
@@ -21,7 +22,8 @@ using OperandSpecs = std::vector<std::pair<ValueId, Spec>>;
 using InputSpecs = std::vector<std::pair<ValueId, Spec>>;
 using NodeSpecs = std::vector<std::tuple<NodeId, OperandSpecs, std::optional<Spec>>>;
 
-std::pair<InputSpecs, NodeSpecs> annotate_graph(const EnnQuantizer& quantizer, const Graph& graph) {
+std::tuple<InputSpecs, NodeSpecs, std::vector<BiasCorrection>> annotate_graph(
+    const EnnQuantizer& quantizer, const Graph& graph) {
   check(verify(graph));
   const Annotations annotations = quantizer.annotate(graph);
   InputSpecs inputs;
@@ -34,7 +36,7 @@ std::pair<InputSpecs, NodeSpecs> annotate_graph(const EnnQuantizer& quantizer, c
       nodes.emplace_back(id, annotation->inputs, annotation->output);
     }
   }
-  return {std::move(inputs), std::move(nodes)};
+  return {std::move(inputs), std::move(nodes), bias_corrections(graph, quantizer, annotations)};
 }
 
 std::string name_of(QScheme scheme) { return std::string(to_string(scheme)); }
@@ -138,6 +140,7 @@ void bind_quantizer(nb::module_& module) {
            [](EnnQuantizer& quantizer, std::string_view pattern, std::string_view observer) {
              check(quantizer.set_observer_for_node(pattern, observer));
            })
+      .def("set_bias_correction", &EnnQuantizer::set_bias_correction, nb::arg("enabled"))
       .def("exclude_node", &EnnQuantizer::exclude_node)
       .def("exclude_operator", [](EnnQuantizer& quantizer,
                                   std::string_view op) { check(quantizer.exclude_operator(op)); })
@@ -155,8 +158,8 @@ void bind_quantizer(nb::module_& module) {
           "What is decided about each input, constant and node; `kept` are nodes whose annotation "
           "someone else made.")
       .def("annotate", &annotate_graph, nb::arg("graph"),
-           "What is quantized: [(input, spec)] and [(node, [(operand, spec)], spec of the result "
-           "or None)].");
+           "What is quantized: [(input, spec)], [(node, [(operand, spec)], spec of the result or "
+           "None)]; and [BiasCorrection].");
 }
 
 }  // namespace enn::python

@@ -17,7 +17,8 @@ from torchao.quantization.pt2e import FixedQParamsObserver, quantize_pt2e
 from torchao.quantization.pt2e.quantizer import Quantizer
 
 from openenn import _core, fx
-from openenn.quantizer import EnnQuantizer, observer_name
+from openenn.correction import BiasCorrector
+from openenn.observers import spec_of
 
 Run = Callable[[list[Any]], Sequence[Any]]
 
@@ -29,19 +30,26 @@ class PreparedModel:
         self.module = module
         self.threads = threads
         self._observers: list[torch.nn.Module] = []
+        self._correctors: list[BiasCorrector] = []
         imported = fx.import_module(module)
         values = {node: value for value, node in imported.values.items()}
+        layers = {node: number for number, node in imported.nodes.items()}
         sites = []
+        corrected = []
         for node in module.graph.nodes:
             observer = fx.observer_of(module, node)
             if observer is None or isinstance(observer, FixedQParamsObserver):
+                continue
+            if isinstance(observer, BiasCorrector):
+                self._correctors.append(observer)
+                corrected.append((layers[next(iter(node.users))], observer.correction))
                 continue
             if not any(observer is known for known in self._observers):
                 self._observers.append(observer)
             number = next(i for i, known in enumerate(self._observers) if known is observer)
             sites.append((values[_observed_node(module, node)], number))
-        specs = [_spec_of(observer) for observer in self._observers]
-        self._calibrator = _core.Calibrator(imported.graph, specs, sites, threads)
+        specs = [spec_of(observer) for observer in self._observers]
+        self._calibrator = _core.Calibrator(imported.graph, specs, sites, corrected, threads)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calibrates with one sample, and gives the float model's results."""
@@ -53,15 +61,13 @@ class PreparedModel:
             scales, zero_points = self._calibrator.qparams(number)
             found = (torch.tensor(scales, dtype=torch.float32), torch.tensor(zero_points, dtype=torch.int64))
             observer.calculate_qparams = lambda found=found: found
+        for number, corrector in enumerate(self._correctors):
+            corrector.correction = self._calibrator.correction(number)
 
 
 def prepare_pt2e(model: GraphModule, quantizer: Quantizer, threads: int | None = None) -> PreparedModel:
     """torchao's prepare_pt2e; `threads` are those of the engine, torch's number unless given."""
-    if isinstance(quantizer, EnnQuantizer):
-        with quantizer.observed_by_core():
-            prepared = quantize_pt2e.prepare_pt2e(model, quantizer)
-    else:
-        prepared = quantize_pt2e.prepare_pt2e(model, quantizer)
+    prepared = quantize_pt2e.prepare_pt2e(model, quantizer)
     return PreparedModel(prepared, threads or torch.get_num_threads())
 
 
@@ -80,18 +86,6 @@ def _observed_node(module: GraphModule, node: Node) -> Node:
     while fx.observer_of(module, node) is not None:
         node = node.args[0]  # type: ignore[assignment]
     return node
-
-
-def _spec_of(observer: Any) -> "_core.QuantizationSpec":
-    return _core.QuantizationSpec(
-        dtype=str(observer.dtype).removeprefix("torch."),
-        quant_min=observer.quant_min,
-        quant_max=observer.quant_max,
-        qscheme=str(observer.qscheme).removeprefix("torch."),
-        observer=observer_name(type(observer)),
-        ch_axis=getattr(observer, "ch_axis", -1),
-        eps=float(observer.eps),
-    )
 
 
 def _run(module: GraphModule, run: Run, args: Any, kwargs: Any) -> Any:

@@ -7,12 +7,13 @@ import torch
 from torch.fx import Graph, GraphModule, Node
 from torchao.quantization.pt2e import (
     FusedMovingAvgObsFakeQuantize,
-    HistogramObserver,
     disable_fake_quant,
     enable_fake_quant,
     move_exported_model_to_eval,
     move_exported_model_to_train,
 )
+
+from openenn.observers import MseObserver
 
 _aten = torch.ops.aten
 _DROPOUTS = (_aten.dropout.default, _aten.dropout_.default)
@@ -49,16 +50,16 @@ def erase_batch_counters(model: GraphModule) -> None:
 def calibrate(prepared: GraphModule, samples: Iterable[tuple[Any, ...]]) -> None:
     """Sets the ranges of a model of prepare_qat_pt2e from `samples`, as post-training quantization does.
 
-    Activations are observed by histograms of all samples, weights by their extremes. Nothing is quantized meanwhile,
+    Activations are observed over all samples, weights by their extremes. Nothing is quantized meanwhile,
     and batch norms use and keep their statistics. The model is left in training mode with fake quantization on.
     """
     move_exported_model_to_eval(prepared)
-    histograms = {quantizer: _histogram(quantizer) for quantizer in _activation_quantizers(prepared)}
+    observers = {quantizer: _observer_for(quantizer) for quantizer in _activation_quantizers(prepared)}
 
     def observe(quantizer: torch.nn.Module, values: tuple[torch.Tensor, ...]) -> None:
-        histograms[quantizer](values[0])
+        observers[quantizer](values[0])
 
-    hooks = [quantizer.register_forward_pre_hook(observe) for quantizer in histograms]
+    hooks = [quantizer.register_forward_pre_hook(observe) for quantizer in observers]
     prepared.apply(disable_fake_quant)
     with torch.no_grad():
         for sample in samples:
@@ -66,8 +67,8 @@ def calibrate(prepared: GraphModule, samples: Iterable[tuple[Any, ...]]) -> None
     prepared.apply(enable_fake_quant)
     for hook in hooks:
         hook.remove()
-    for quantizer, histogram in histograms.items():
-        _begin_with(quantizer, histogram)
+    for quantizer, observed in observers.items():
+        _begin_with(quantizer, observed)
     move_exported_model_to_train(prepared)
 
 
@@ -85,9 +86,9 @@ def _activation_quantizers(prepared: GraphModule) -> set[FusedMovingAvgObsFakeQu
     return found
 
 
-def _histogram(quantizer: FusedMovingAvgObsFakeQuantize) -> HistogramObserver:
+def _observer_for(quantizer: FusedMovingAvgObsFakeQuantize) -> MseObserver:
     observer = quantizer.activation_post_process
-    return HistogramObserver(
+    return MseObserver(
         dtype=observer.dtype,
         qscheme=observer.qscheme,
         quant_min=observer.quant_min,
@@ -96,14 +97,14 @@ def _histogram(quantizer: FusedMovingAvgObsFakeQuantize) -> HistogramObserver:
     )
 
 
-def _begin_with(quantizer: FusedMovingAvgObsFakeQuantize, histogram: HistogramObserver) -> None:
-    """Training goes on from the histogram's range, as if it were the average of the extremes until now."""
-    if not histogram.min_val.isfinite():
+def _begin_with(quantizer: FusedMovingAvgObsFakeQuantize, observed: MseObserver) -> None:
+    """Training goes on from the observed range, as if it were the average of the extremes until now."""
+    if observed.empty:
         return
-    scale, zero_point = histogram.calculate_qparams()
+    scale, zero_point = observed.calculate_qparams()
     observer = quantizer.activation_post_process
-    observer.min_val.copy_(((histogram.quant_min - zero_point) * scale).reshape(observer.min_val.shape))
-    observer.max_val.copy_(((histogram.quant_max - zero_point) * scale).reshape(observer.max_val.shape))
+    observer.min_val.copy_(((observed.quant_min - zero_point) * scale).reshape(observer.min_val.shape))
+    observer.max_val.copy_(((observed.quant_max - zero_point) * scale).reshape(observer.max_val.shape))
     quantizer.scale.copy_(scale)
     quantizer.zero_point.copy_(zero_point)
 

@@ -1,7 +1,6 @@
 """EnnQuantizer for torchao's PT2E flow: asks the core what is quantized, and writes it on the FX graph."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum, unique
 from functools import cache
@@ -9,14 +8,6 @@ from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
-from torchao.quantization.pt2e import (
-    FusedMovingAvgObsFakeQuantize,
-    HistogramObserver,
-    MinMaxObserver,
-    MovingAverageMinMaxObserver,
-    MovingAveragePerChannelMinMaxObserver,
-    PerChannelMinMaxObserver,
-)
 from torchao.quantization.pt2e.quantizer import (
     FixedQParamsQuantizationSpec,
     QuantizationAnnotation,
@@ -28,6 +19,8 @@ from torchao.quantization.pt2e.quantizer import (
 
 from openenn import _core, fx
 from openenn.attention import decompose_attention
+from openenn.correction import insert_correctors
+from openenn.observers import OBSERVERS
 from openenn.qat import erase_batch_counters, keep_settings
 from openenn.report import Report
 
@@ -80,7 +73,7 @@ class EnnQuantizer(Quantizer):
         self._is_per_channel = True
         self._is_qat = False
         self._report: Report | None = None
-        self._observed_by_core = False
+        self._corrected: list[tuple[Node, _core.BiasCorrection]] = []
         self.custom_quant_annotations: Sequence[Callable[[GraphModule], None]] = []
 
     def set_observer(self, observer: str) -> None:
@@ -95,6 +88,10 @@ class EnnQuantizer(Quantizer):
         """The same for nodes of these names; '*' and '?' stand for any text and any character."""
         self._core.set_observer_for_node(pattern, observer)
 
+    def set_bias_correction(self, enabled: bool) -> None:
+        """Whether biases take back what rounding the weights does to the means of a layer's results; they do."""
+        self._core.set_bias_correction(enabled)
+
     def exclude_node(self, pattern: str) -> None:
         """Leaves nodes of these names in float."""
         self._core.exclude_node(pattern)
@@ -106,15 +103,6 @@ class EnnQuantizer(Quantizer):
     def to_json(self) -> str:
         """The whole configuration; equal configurations are equal text."""
         return self._core.to_json()
-
-    @contextmanager
-    def observed_by_core(self) -> Iterator[None]:
-        """While the model is prepared by openenn.pt2e, which has observers that torchao lacks."""
-        self._observed_by_core = True
-        try:
-            yield
-        finally:
-            self._observed_by_core = False
 
     def set_quant_params(
         self, precision: Precision | str | int, is_per_channel: bool = True, is_qat: bool = False
@@ -150,12 +138,7 @@ class EnnQuantizer(Quantizer):
             keep_settings(model)
             erase_batch_counters(model)
         imported = fx.import_module(model, self._interpret)
-        inputs, nodes = self._core.annotate(imported.graph)
-        if not self._observed_by_core:
-            _refuse_core_observers([spec for _, spec in inputs])
-            _refuse_core_observers(
-                [spec for _, operands, result in nodes for spec in (*dict(operands).values(), result)]
-            )
+        inputs, nodes, corrections = self._core.annotate(imported.graph)
         written = {}
         for value, spec in inputs:
             node = imported.values[value]
@@ -171,8 +154,17 @@ class EnnQuantizer(Quantizer):
             for number, node in imported.nodes.items()
             if _ANNOTATION in node.meta and node.meta[_ANNOTATION] is not written.get(node)
         ]
+        self._corrected = [
+            (imported.nodes[correction.node], correction)
+            for correction in corrections
+            if correction.node in imported.nodes and correction.node not in kept
+        ]
         self._report = Report("Quantization", self._core.explain(imported.graph, kept))
         return model
+
+    def prepare_obs_or_fq_callback(self, model: GraphModule, edge_or_node_to_obs_or_fq: dict[Any, Any]) -> None:
+        """Called by prepare_pt2e with the observers it is about to insert."""
+        insert_correctors(model, self._corrected, edge_or_node_to_obs_or_fq)
 
     def explain(self) -> Report:
         """For each input, constant and node of the model annotated last: how it is quantized, or why it is not."""
@@ -221,59 +213,10 @@ def _spec(imported: fx.ImportedGraph, spec: Any) -> QuantizationSpecBase | None:
     return _observed(spec)
 
 
-class PercentileObserver(HistogramObserver):
-    """Stands in torchao's graph for the core's observer of percentiles."""
-
-
-class MseObserver(HistogramObserver):
-    """Stands for the core's observer of the least mean squared error."""
-
-
-class KlObserver(HistogramObserver):
-    """Stands for the core's observer of the least divergence."""
-
-
-# What torchao calls the core's observers; eps is passed to each.
-_OBSERVERS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "MinMax": (MinMaxObserver, {}),
-    "MovingAverageMinMax": (MovingAverageMinMaxObserver, {}),
-    "MovingAveragePerChannelMinMax": (MovingAveragePerChannelMinMaxObserver, {}),
-    "Histogram": (HistogramObserver, {}),
-    "Percentile": (PercentileObserver, {}),
-    "Mse": (MseObserver, {}),
-    "Kl": (KlObserver, {}),
-    "PerChannelMinMax": (PerChannelMinMaxObserver, {}),
-    "FusedMovingAvgFakeQuantize": (FusedMovingAvgObsFakeQuantize, {"observer": MovingAverageMinMaxObserver}),
-    "FusedMovingAvgPerChannelFakeQuantize": (
-        FusedMovingAvgObsFakeQuantize,
-        {"observer": MovingAveragePerChannelMinMaxObserver},
-    ),
-}
-
-
-_CORE_ONLY = frozenset({"Percentile", "Mse", "Kl"})
-
-
-def observer_name(kind: type) -> str:
-    """The core's name of a class of observers."""
-    for name, (observer, _) in _OBSERVERS.items():
-        if observer is kind:
-            return name
-    raise _core.EnnError(f"the observer {kind.__name__} is not one that the core has: prepare with torchao")
-
-
-def _refuse_core_observers(specs: list[Any]) -> None:
-    for spec in specs:
-        if isinstance(spec, _core.QuantizationSpec) and spec.observer in _CORE_ONLY:
-            raise _core.EnnError(
-                f"torchao has no observer '{spec.observer.lower()}': use prepare_pt2e and convert_pt2e of openenn.pt2e"
-            )
-
-
 # Specs are compared by value, but an observer's constructor by identity: equal specs are one object.
 @cache
 def _observed(spec: "_core.QuantizationSpec") -> QuantizationSpec:
-    observer, arguments = _OBSERVERS[spec.observer]
+    observer, arguments = OBSERVERS[spec.observer]
     return QuantizationSpec(
         dtype=getattr(torch, spec.dtype),
         quant_min=spec.quant_min,

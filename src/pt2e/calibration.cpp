@@ -17,7 +17,8 @@ bool is_idempotent(const GroupSpec& group) {
 
 }  // namespace
 
-Result<Calibration> Calibration::create(std::vector<GroupSpec> groups) {
+Result<Calibration> Calibration::create(std::vector<GroupSpec> groups,
+                                        std::vector<BiasCorrection> corrections) {
   Calibration calibration;
   for (const GroupSpec& group : groups) {
     calibration.observers_.emplace_back();
@@ -26,6 +27,7 @@ Result<Calibration> Calibration::create(std::vector<GroupSpec> groups) {
     }
   }
   calibration.groups_ = std::move(groups);
+  calibration.corrections_ = std::move(corrections);
   return calibration;
 }
 
@@ -59,12 +61,16 @@ void Calibration::see_constants(Parallel& parallel) {
 void Calibration::on_tap(std::uint32_t tap, std::span<const float> values,
                          Parallel& parallel) noexcept {
   const Tap& shown = taps_[tap];
-  observers_[shown.group]->observe(values, shown.shape, parallel);
+  if (shown.means) {
+    corrections_[shown.index].add(values);
+  } else {
+    observers_[shown.index]->observe(values, shown.shape, parallel);
+  }
 }
 
 bool Calibration::constant(std::size_t group) const {
   return std::none_of(taps_.begin(), taps_.end(),
-                      [&](const Tap& tap) { return tap.group == group; });
+                      [&](const Tap& tap) { return !tap.means && tap.index == group; });
 }
 
 Result<QuantParams> Calibration::qparams(std::size_t group) const {

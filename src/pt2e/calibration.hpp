@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "enn/program.hpp"
+#include "pt2e/bias_correction.hpp"
 #include "pt2e/observer.hpp"
 #include "pt2e/placement.hpp"
 
@@ -17,10 +18,15 @@ namespace enn {
 class Calibration final : public ExecutionListener {
  public:
   // One observer per spec; none for a fixed one.
-  [[nodiscard]] static Result<Calibration> create(std::vector<GroupSpec> groups);
+  [[nodiscard]] static Result<Calibration> create(std::vector<GroupSpec> groups,
+                                                  std::vector<BiasCorrection> corrections);
 
   // A tap was added to the graph that shows a value of this shape.
-  void add_tap(std::size_t group, Shape shape) { taps_.push_back({group, std::move(shape)}); }
+  void add_tap(std::size_t group, Shape shape) {
+    taps_.push_back({group, std::move(shape), false});
+  }
+  // A tap was added that shows the means of the correction's input.
+  void add_tap_of_means(std::size_t correction) { taps_.push_back({correction, {}, true}); }
   // Constants are no taps: they are shown to their observers here, and in each run again where that
   // makes a difference.
   [[nodiscard]] Status add_constant(std::size_t group, const Value& value);
@@ -34,6 +40,8 @@ class Calibration final : public ExecutionListener {
   // Null for a fixed spec.
   [[nodiscard]] RangeObserver* observer(std::size_t i) { return observers_[i].get(); }
   [[nodiscard]] const RangeObserver* observer(std::size_t i) const { return observers_[i].get(); }
+  [[nodiscard]] std::vector<BiasCorrection>& corrections() { return corrections_; }
+  [[nodiscard]] const std::vector<BiasCorrection>& corrections() const { return corrections_; }
   // Whether the group observes nothing but constants.
   [[nodiscard]] bool constant(std::size_t group) const;
 
@@ -42,8 +50,9 @@ class Calibration final : public ExecutionListener {
 
  private:
   struct Tap {
-    std::size_t group;
+    std::size_t index;  // of the group, or of the correction
     Shape shape;
+    bool means;
   };
   struct Constant {
     std::size_t group;
@@ -54,6 +63,7 @@ class Calibration final : public ExecutionListener {
 
   std::vector<GroupSpec> groups_;
   std::vector<std::unique_ptr<RangeObserver>> observers_;
+  std::vector<BiasCorrection> corrections_;
   std::vector<Tap> taps_;
   std::vector<Constant> constants_;
 };

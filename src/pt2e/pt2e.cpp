@@ -10,6 +10,9 @@
 #include "archive/exported_program.hpp"
 #include "base/checksum.hpp"
 #include "base/sha256.hpp"
+#include "ops/common.hpp"
+#include "ops/constants.hpp"
+#include "pt2e/bias_correction.hpp"
 #include "pt2e/calibration.hpp"
 #include "pt2e/encodings.hpp"
 #include "pt2e/fuse_batch_norms.hpp"
@@ -24,7 +27,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kStatistics = "openenn.statistics";
-constexpr std::uint64_t kStatisticsVersion = 1;
+constexpr std::uint64_t kStatisticsVersion = 2;
 
 // What statistics may be merged: the graph's text, which does not hold its larger constants, and a
 // checksum of these.
@@ -79,6 +82,8 @@ struct PreparedModel::State {
     return "";
   }
   [[nodiscard]] Result<std::vector<QuantParams>> params() const;
+  [[nodiscard]] Status correct_biases(Graph& corrected,
+                                      const std::vector<QuantParams>& params) const;
   [[nodiscard]] std::vector<Encoding> encodings(const std::vector<QuantParams>& params) const;
   [[nodiscard]] Result<QuantParams> params_of(std::size_t site, const GivenEncoding& given) const;
 };
@@ -98,6 +103,29 @@ Result<std::vector<QuantParams>> PreparedModel::State::params() const {
     params.push_back(std::move(observed).value());
   }
   return params;
+}
+
+Status PreparedModel::State::correct_biases(Graph& corrected,
+                                            const std::vector<QuantParams>& params) const {
+  for (const BiasCorrection& correction : calibration.corrections()) {
+    const NodeId id = correction.node();
+    const ValueId weight = graph.node(id).inputs[1];
+    const ValueId bias = graph.node(id).inputs[2];
+    const auto site =
+        std::find_if(placement.sites.begin(), placement.sites.end(), [&](const Site& candidate) {
+          return candidate.value == weight &&
+                 std::find(candidate.readers.begin(), candidate.readers.end(), id) !=
+                     candidate.readers.end();
+        });
+    if (site == placement.sites.end()) continue;
+    ENN_ASSIGN(const std::vector<float> weights, constant_floats(graph, weight));
+    ENN_ASSIGN(const std::vector<float> biases, constant_floats(graph, bias));
+    const Value& original = graph.value(bias);
+    corrected.node(id).inputs[2] =
+        add_float_constant(corrected, original.name + "_corrected", original.type.shape,
+                           correction.corrected(biases, weights, params[site->group]));
+  }
+  return {};
 }
 
 std::vector<Encoding> PreparedModel::State::encodings(
@@ -180,7 +208,9 @@ Result<PreparedModel> prepare_pt2e(const ExportedProgram& program, const EnnQuan
   ENN_TRY(verify(graph));
   Annotations annotations = quantizer.annotate(graph);
   ENN_ASSIGN(Placement placement, place_observers(graph, annotations));
-  ENN_ASSIGN(Calibration calibration, Calibration::create(placement.groups));
+  ENN_ASSIGN(
+      Calibration calibration,
+      Calibration::create(placement.groups, bias_corrections(graph, quantizer, annotations)));
   Graph tapped = graph;
   for (const Site& site : placement.sites) {
     const Value& value = graph.value(site.value);
@@ -195,6 +225,11 @@ Result<PreparedModel> prepare_pt2e(const ExportedProgram& program, const EnnQuan
     }
     calibration.add_tap(site.group, value.type.shape);
     (void)tapped.add_tap(site.value);
+  }
+  for (std::size_t i = 0; i < calibration.corrections().size(); ++i) {
+    const BiasCorrection& correction = calibration.corrections()[i];
+    calibration.add_tap_of_means(i);
+    (void)tapped.add_tap(add_channel_means(tapped, correction, correction.node()));
   }
   ModelOptions runner_options = options;
   runner_options.execution = Execution::Qdq;
@@ -228,9 +263,16 @@ std::string PreparedModel::statistics() const {
     item["name"] = state_->name_of_group(group);
     observers.push_back(std::move(item));
   }
+  Json means = Json::array();
+  for (const BiasCorrection& correction : state_->calibration.corrections()) {
+    Json item = correction.save();
+    item["name"] = state_->graph.node(correction.node()).name;
+    means.push_back(std::move(item));
+  }
   const Json document = {{"format", kStatistics},      {"version", kStatisticsVersion},
                          {"model", state_->model},     {"quantizer", state_->quantizer},
-                         {"samples", state_->samples}, {"observers", std::move(observers)}};
+                         {"samples", state_->samples}, {"observers", std::move(observers)},
+                         {"means", std::move(means)}};
   return document.dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
 }
 
@@ -277,6 +319,26 @@ Status PreparedModel::merge_statistics(std::string_view text) {
   if (loaded.size() != list->size()) {
     return error(Code::InvalidArgument, "the statistics have ", list->size(),
                  " observers, the model ", loaded.size());
+  }
+  std::vector<BiasCorrection> corrections = state_->calibration.corrections();
+  const auto means = document.find("means");
+  if (means == document.end() || !means->is_array() || means->size() != corrections.size()) {
+    return error(Code::InvalidArgument, "'means' is no list of ", corrections.size(), " layers");
+  }
+  for (std::size_t i = 0; i < corrections.size(); ++i) {
+    const std::string& name = state_->graph.node(corrections[i].node()).name;
+    const Json& item = (*means)[i];
+    ENN_ASSIGN(const std::string actual, string_from(item, "name"));
+    if (actual != name) {
+      return error(Code::InvalidArgument, "the statistics have the means of '", printable(actual),
+                   "' in the place of those of '", name, "'");
+    }
+    if (Status status = corrections[i].load(item); !status.ok()) {
+      return error(status.code(), "means of '", name, "': ", status.message());
+    }
+  }
+  for (std::size_t i = 0; i < corrections.size(); ++i) {
+    state_->calibration.corrections()[i].merge(corrections[i]);
   }
   for (const auto& [group, observer] : loaded) {
     ENN_TRY(state_->calibration.observer(group)->merge(*observer));
@@ -352,8 +414,9 @@ std::string QuantizedModel::encodings_hash() const { return sha256(encodings());
 Result<QuantizedModel> convert_pt2e(const PreparedModel& prepared) {
   const PreparedModel::State& state = *prepared.state_;
   ENN_ASSIGN(const std::vector<QuantParams> params, state.params());
-  ENN_ASSIGN(Graph graph,
-             insert_quantization(state.graph, state.annotations, state.placement, params));
+  Graph graph = state.graph;
+  ENN_TRY(state.correct_biases(graph, params));
+  ENN_ASSIGN(graph, insert_quantization(graph, state.annotations, state.placement, params));
   return QuantizedModel(std::make_unique<QuantizedModel::State>(
       QuantizedModel::State{with_graph(state.program, std::move(graph)), state.encodings(params),
                             state.options, std::nullopt, std::nullopt}));

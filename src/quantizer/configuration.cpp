@@ -107,7 +107,8 @@ std::string EnnQuantizer::to_json() const {
                    {"precision", "A8W8"},
                    {"compatibility", name_of(compatibility_)},
                    {"is_per_channel", is_per_channel_},
-                   {"is_qat", is_qat_}};
+                   {"is_qat", is_qat_},
+                   {"bias_correction", bias_correction_}};
   if (!observer_.empty()) document["observer"] = observer_;
   for (const Override& item : operators_) {
     document["observers"].push_back({{"operator", item.subject}, {"observer", item.observer}});
@@ -130,7 +131,9 @@ Result<EnnQuantizer> EnnQuantizer::from_json(std::string_view text) {
   ENN_ASSIGN(const Precision kind, precision_from_string(precision));
   ENN_ASSIGN(const bool is_per_channel, bool_from(document, "is_per_channel"));
   ENN_ASSIGN(const bool is_qat, bool_from(document, "is_qat"));
+  ENN_ASSIGN(const bool bias_correction, bool_from(document, "bias_correction"));
   EnnQuantizer quantizer(placement);
+  quantizer.set_bias_correction(bias_correction);
   quantizer.set_quant_params(kind, is_per_channel, is_qat);
   if (document.contains("observer")) {
     ENN_ASSIGN(const std::string observer, string_from(document, "observer"));

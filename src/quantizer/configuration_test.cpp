@@ -73,9 +73,9 @@ TEST(Configuration, ExcludedNodesStayFloatAndNeighboursConsistent) {
   quantizer.exclude_node("po*");
   ASSERT_TRUE(quantizer.exclude_operator("relu").ok());
   EXPECT_EQ(text_of(graph, quantizer.annotate(graph)),
-            "x Histogram\n"
-            "conv: x=Histogram w=PerChannelMinMax => Histogram\n"
-            "sum: pool=Histogram x=Histogram => Histogram\n");
+            "x Mse\n"
+            "conv: x=Mse w=PerChannelMinMax => Mse\n"
+            "sum: pool=Mse x=Mse => Mse\n");
   std::string reasons;
   for (const Explanation& row : explain(graph, quantizer.annotate(graph))) {
     if (!row.reason.empty()) reasons += row.name + ": " + row.reason + "\n";
@@ -106,12 +106,14 @@ TEST(Configuration, JsonComesBackAndIsStable) {
   ASSERT_TRUE(quantizer.set_observer_for_node("a*", "minmax").ok());
   ASSERT_TRUE(quantizer.exclude_operator("relu").ok());
   quantizer.exclude_node("b?");
+  quantizer.set_bias_correction(false);
   const std::string text = quantizer.to_json();
-  EXPECT_EQ(text,
-            R"({"compatibility":"UPSTREAM","excluded":[{"operator":"relu"},{"node":"b?"}],)"
-            R"("format":"openenn.quantizer","is_per_channel":false,"is_qat":false,"observer":"kl",)"
-            R"("observers":[{"observer":"mse","operator":"convolution"},)"
-            R"({"node":"a*","observer":"minmax"}],"precision":"A8W8","version":1})");
+  EXPECT_EQ(
+      text,
+      R"({"bias_correction":false,"compatibility":"UPSTREAM","excluded":[{"operator":"relu"},{"node":"b?"}],)"
+      R"("format":"openenn.quantizer","is_per_channel":false,"is_qat":false,"observer":"kl",)"
+      R"("observers":[{"observer":"mse","operator":"convolution"},)"
+      R"({"node":"a*","observer":"minmax"}],"precision":"A8W8","version":1})");
   const auto again = EnnQuantizer::from_json(text);
   ASSERT_TRUE(again.ok()) << again.status().message();
   EXPECT_EQ(again.value().to_json(), text);

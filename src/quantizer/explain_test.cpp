@@ -37,18 +37,18 @@ TEST(Explain, SaysForEachValueWhetherAndHowItIsQuantized) {
   }
   EXPECT_EQ(
       text,
-      "x quantized => int8, per_tensor_affine, Histogram\n"
+      "x quantized => int8, per_tensor_affine, Mse\n"
       "n unchanged: its values are int64; only floats are quantized\n"
       "w quantized => int8, per_channel_symmetric, PerChannelMinMax, axis 0 (read by c)\n"
       "b in float (read by c): the operators that read it take it in full precision, as a bias "
       "is\n"
-      "c quantized x=int8, per_tensor_affine, Histogram w=int8, per_channel_symmetric, "
+      "c quantized x=int8, per_tensor_affine, Mse w=int8, per_channel_symmetric, "
       "PerChannelMinMax, axis 0 (fused with r)\n"
-      "r fused => int8, per_tensor_affine, Histogram (fused with c)\n"
+      "r fused => int8, per_tensor_affine, Mse (fused with c)\n"
       "i transparent: it passes its operand on, which its neighbours quantize\n"
       "u in float: no rule quantizes the operator  [+]\n"
       "m unchanged: its values are int64; only floats are quantized\n"
-      "s quantized u=int8, per_tensor_affine, Histogram => int8, fixed, scale 0.00390625, "
+      "s quantized u=int8, per_tensor_affine, Mse => int8, fixed, scale 0.00390625, "
       "zero_point -128\n"
       "v annotated by others: the model was annotated before, or by a custom annotation, and "
       "that wins\n");

@@ -139,7 +139,7 @@ Annotations EnnQuantizer::annotate(const Graph& graph) const {
   QuantizationConfig config = quantization_config(precision_, is_per_channel_, is_qat_);
   const bool upstream = compatibility_ == Compatibility::Upstream;
   if (!is_qat_) {
-    const Observer standard = upstream ? Observer::MinMax : Observer::Histogram;
+    const Observer standard = upstream ? Observer::MinMax : Observer::Mse;
     config.activation.observer = observer_of_name(observer_).value_or(standard);
   }
   // From -128 the scale would be max / 127.5, and a weight of +max be clipped to 127.

@@ -62,7 +62,7 @@ def test_quantizer_explains_every_node(reports: tuple) -> None:
     names, _, report, _ = reports
     rows = {row["name"]: row for row in json.loads(report.json())}
     assert {name for name in names if "getitem" not in name} <= rows.keys()
-    assert rows["x"]["result"] == {"dtype": "int8", "scheme": "per_tensor_affine", "observer": "Histogram"}
+    assert rows["x"]["result"] == {"dtype": "int8", "scheme": "per_tensor_affine", "observer": "Mse"}
     assert "int64" in rows["ids"]["reason"]
     assert rows["conv2d"]["decision"] == "quantized"
     assert rows["conv2d"]["details"] == {"fused with": "relu"}

@@ -1,7 +1,9 @@
 """Annotations and scales against upstream's annotator, torchao's observers."""
 
+import copy
 import dataclasses
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +17,8 @@ from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, Quantiza
 
 import common
 import models
+from openenn import _core
+from openenn.observers import MseObserver
 
 EPS = 2.0**-12
 
@@ -40,7 +44,7 @@ def observe_as_upstream(model: torch.fx.GraphModule) -> None:
     def changed(spec):
         if not isinstance(spec, QuantizationSpec):
             return spec
-        if spec.observer_or_fake_quant_ctr.p.func is HistogramObserver:
+        if spec.observer_or_fake_quant_ctr.p.func is MseObserver:
             return dataclasses.replace(spec, observer_or_fake_quant_ctr=MinMaxObserver.with_args(eps=EPS))
         return dataclasses.replace(spec, quant_min=-128)
 
@@ -103,7 +107,9 @@ def test_activation_ranges_are_those_of_the_values_histograms() -> None:
 
     for sample in samples:
         Recorder(exported).run(sample)
-    found = quantization_of_values(common.quantize(model, samples, inputs))
+    quantizer = EnnQuantizer()
+    quantizer.set_observer("histogram")
+    found = quantization_of_values(common.quantize(model, samples, inputs, quantizer))
     (input_name,) = [node.name for node in exported.graph.nodes if node.op == "placeholder"]
     for name in (input_name, "conv2d", "conv2d_1", "hardswish"):
         scale, zero_point = observers[name].calculate_qparams()
@@ -192,3 +198,72 @@ def test_preparation_twice_gives_the_same_observers() -> None:
     inputs = (torch.randn(1, 3, 8, 8),)
     prepared = [prepare_pt2e(torch.export.export(model, inputs).module(), EnnQuantizer()) for _ in range(2)]
     assert str(prepared[0].graph) == str(prepared[1].graph)
+
+
+LAYERS = {
+    "conv2d": (nn.Conv2d(6, 8, 3, stride=2, padding=1, groups=2), (6, 9, 8)),
+    "dilated": (nn.Conv2d(3, 4, (3, 2), padding=(2, 0), dilation=2), (3, 7, 8)),
+    "conv1d": (nn.Conv1d(4, 5, 3, padding=2), (4, 10)),
+    "transposed": (nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2), (4, 5, 6)),
+    "linear": (nn.Linear(12, 7), (5, 12)),
+}
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("name", LAYERS)
+def test_biases_take_back_what_rounding_weights_does_to_means(name: str, per_channel: bool, tmp_path: Path) -> None:
+    layer, shape = LAYERS[name]
+    channels = (1, *shape[:1], *[1] * (len(shape) - 1)) if name != "linear" else (1, 1, shape[-1])
+    # Where an input's channel is the same everywhere, its mean tells all, at the borders too.
+    samples = [(torch.randn(channels) + 1).expand(1, *shape).contiguous() for _ in range(3)]
+    quantizer = EnnQuantizer()
+    quantizer.set_quant_params("A8W8", per_channel, False)
+    converted = common.quantize(layer, [(sample,) for sample in samples], (samples[0],), quantizer)
+    (corrected,) = [value for key, value in converted.named_parameters() if key.startswith("bias_corrector")]
+
+    weight = next(node for node in converted.graph.nodes if "dequantize" in str(node.target))
+    assert weight.args[0].op == "get_attr"
+    rounded = copy.deepcopy(layer)
+    integers, numbers = getattr(converted, weight.args[0].target).float(), weight.args[1:3]
+    scale, zero_point = (
+        getattr(converted, n.target) if isinstance(n, torch.fx.Node) else torch.tensor(n) for n in numbers
+    )
+    if scale.numel() > 1:
+        axis = 1 if name == "transposed" else 0
+        sizes = [-1 if i == axis else 1 for i in range(integers.dim())]
+        scale, zero_point = scale.reshape(sizes), zero_point.reshape(sizes)
+    with torch.no_grad():
+        rounded.weight.copy_((integers - zero_point) * scale)
+        kept = sum(rounded(sample) - layer(sample) for sample in samples)
+        rounded.bias.copy_(corrected)
+        mended = sum(rounded(sample) - layer(sample) for sample in samples)
+    dims = [i for i in range(kept.dim()) if i != (kept.dim() - 1 if name == "linear" else 1)]
+    assert kept.mean(dims).abs().max() > 1e-4
+    assert mended.mean(dims).abs().max() < 2e-6
+
+    torch.export.save(torch.export.export(layer, (samples[0],)), tmp_path / "float.pt2")
+    core = _core.EnnQuantizer()
+    core.set_quant_params("A8W8", per_channel, False)
+    prepared = _core.prepare_pt2e(_core.ExportedProgram.load(str(tmp_path / "float.pt2")), core)
+    for sample in samples:
+        prepared.run([sample.numpy()])
+    _core.convert_pt2e(prepared).exported_program.save(str(tmp_path / "quantized.pt2"))
+    bias = torch.export.load(tmp_path / "quantized.pt2").state_dict["_constant_0"]
+    torch.testing.assert_close(bias, corrected.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_biases_stay_without_samples_or_when_told() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
+    inputs = (torch.randn(1, 3, 8, 8),)
+    quantizer = EnnQuantizer()
+    quantizer.set_bias_correction(False)
+    converted = common.quantize(model, [inputs], inputs, quantizer)
+    assert torch.equal(converted.get_parameter("0.bias"), model[0].bias)
+    assert not [name for name, _ in converted.named_parameters() if "corrector" in name]
+    for compatibility, is_qat in (("UPSTREAM", False), ("DEFAULT", True)):
+        quantizer = EnnQuantizer(compatibility)
+        quantizer.set_quant_params("A8W8", True, is_qat)
+        annotated = torch.export.export(model, inputs).module()
+        quantizer.annotate(annotated)
+        quantizer.prepare_obs_or_fq_callback(annotated, {})
+        assert not [node for node in annotated.graph.nodes if "corrector" in str(node.target)]
