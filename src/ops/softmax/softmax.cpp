@@ -57,11 +57,15 @@ std::optional<std::string> support_softmax(const Graph& graph, const Node& node)
 
 void annotate_softmax(const Graph& graph, NodeId node, const QuantizationConfig& config,
                       Annotations& annotations) {
-  if (graph.node(node).op == Op::LogSoftmax) return annotate_all(graph, node, config, annotations);
   const ValueId input = graph.node(node).inputs.front();
   if (!is_float_value(graph, input)) return;
   Annotation annotation;
   if (!is_masked_score(graph, input)) annotation.inputs.emplace_back(input, config.activation);
+  if (graph.node(node).op == Op::LogSoftmax) {
+    // Probabilities near 1 and those of a thousand equal classes differ by less than a step of a
+    // range that reaches from log(0): the result, a model's last as a rule, stays float.
+    return annotations.set(node, std::move(annotation));
+  }
   annotation.output = weighs_values(graph, graph.node(node).outputs.front())
                           ? Spec(config.activation)
                           : Spec(unit_interval_spec(config));
