@@ -23,15 +23,29 @@ from report import common, machine, models, print_table, save
 SIZE = 224
 
 
+# A process keeps the record of the memory that it held before it became another program: the command is
+# started by one that is smaller than it.
+LAUNCHER = """
+import os, sys, time
+start = time.perf_counter()
+pid = os.fork()
+if pid == 0:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.execv(sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(pid, 0)
+print((time.perf_counter() - start) * 1e3, usage.ru_maxrss / 1024)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def enn(*arguments: object) -> tuple[float, float]:
     """Runs the command `enn`: its milliseconds as a process, and the most memory that it held, in MB."""
-    start = time.perf_counter()
     command = [str(Path(sys.executable).parent / "enn"), *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        raise RuntimeError(f"{' '.join(command)} ended with status {status}")
-    return (time.perf_counter() - start) * 1e3, usage.ru_maxrss / 1024
+    launched = subprocess.run([sys.executable, "-S", "-c", LAUNCHER, *command], capture_output=True, text=True)
+    if launched.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with status {launched.returncode}: {launched.stderr[-400:]}")
+    milliseconds, megabytes = launched.stdout.split()
+    return float(milliseconds), float(megabytes)
 
 
 def measure_images(name: str, threads: int, rounds: int, folder: Path) -> dict[str, float]:

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <string>
@@ -82,6 +83,13 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   void* const bytes = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (bytes == MAP_FAILED) return system_failure("map", path, errno);
   return MappedFile({static_cast<const std::byte*>(bytes), size});
+}
+
+void MappedFile::release_first(std::size_t size) const noexcept {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t whole = std::min(size, bytes_.size()) / page * page;
+  // Advice that is not taken costs memory and nothing else.
+  if (whole > 0) (void)::madvise(const_cast<std::byte*>(bytes_.data()), whole, MADV_DONTNEED);
 }
 
 MappedFile::~MappedFile() {

@@ -20,6 +20,8 @@ class MappedFile {
   ~MappedFile();
 
   [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
+  // Gives back the memory of the first `size` bytes; reading them again reads the file.
+  void release_first(std::size_t size) const noexcept;
 
  private:
   explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}

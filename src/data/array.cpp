@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <type_traits>
 
@@ -158,6 +159,19 @@ TensorView Array::at(std::uint64_t index) const {
   return {std::move(type), bytes_.subspan(static_cast<std::size_t>(index) * size, size)};
 }
 
+Array Array::viewed_as(TensorType type) const {
+  Array viewed = *this;
+  viewed.type_ = std::move(type);
+  return viewed;
+}
+
+void Array::release_until(std::uint64_t index) const {
+  if (file_ == nullptr || bytes_.empty()) return;
+  const TensorView last = at(index);
+  file_->release_first(
+      static_cast<std::size_t>(last.bytes.data() + last.bytes.size() - file_->bytes().data()));
+}
+
 Result<Array> dense_array(TensorType type, std::span<const std::byte> rest, ElementOrder order,
                           std::shared_ptr<const void> owner, const DataLimits& limits) {
   const auto elements = checked_numel(type.shape);
@@ -287,6 +301,14 @@ Result<std::vector<NamedArray>> read_arrays(const std::filesystem::path& path,
   auto arrays = read();
   if (!arrays.ok()) {
     return error(arrays.status().code(), path.string(), ": ", arrays.status().message());
+  }
+  const std::less_equal<const std::byte*> before;
+  for (NamedArray& item : arrays.value()) {
+    const auto part = item.array.bytes();
+    if (before(bytes.data(), part.data()) &&
+        before(part.data() + part.size(), bytes.data() + bytes.size())) {
+      item.array.set_file(file);
+    }
   }
   return arrays;
 }

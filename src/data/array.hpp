@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/file_io.hpp"
 #include "enn/result.hpp"
 #include "enn/tensor.hpp"
 #include "enn/tensor_type.hpp"
@@ -37,11 +38,19 @@ class Array {
   [[nodiscard]] std::uint64_t count() const;
   // Element `index` of the first axis. Precondition: index < count().
   [[nodiscard]] TensorView at(std::uint64_t index) const;
+  // The same bytes as another type of as many.
+  [[nodiscard]] Array viewed_as(TensorType type) const;
+
+  // The file whose bytes these are, where they are a file's.
+  void set_file(std::shared_ptr<const MappedFile> file) { file_ = std::move(file); }
+  // Gives back the memory of a file's elements up to `index`, which may be read again.
+  void release_until(std::uint64_t index) const;
 
  private:
   TensorType type_;
   std::span<const std::byte> bytes_;
   std::shared_ptr<const void> owner_;
+  std::shared_ptr<const MappedFile> file_;
 };
 
 struct NamedArray {

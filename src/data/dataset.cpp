@@ -307,13 +307,12 @@ Result<Dataset::OpenBlock> Dataset::open_block(const fs::path& path) const {
     const Shape& shape = array.type().shape;
     const Shape one = with_first(type, 1).shape;
     if (shape == type.shape && input.type.shape == shape && batch_ == 1) {
-      array =
-          Array(with_first(array.type(), 1), array.bytes(), std::make_shared<const Array>(array));
+      array = array.viewed_as(with_first(array.type(), 1));
     } else if (batch_ == 1 && shape.size() == one.size() + 1 &&
                std::equal(one.begin(), one.end(), shape.begin() + 1)) {
       TensorType merged = array.type();
       merged.shape.erase(merged.shape.begin() + 1);
-      array = Array(std::move(merged), array.bytes(), std::make_shared<const Array>(array));
+      array = array.viewed_as(std::move(merged));
     }
     out.inputs.push_back(std::move(array));
   }
@@ -388,6 +387,7 @@ Result<std::vector<Tensor>> Dataset::sample(std::uint64_t index) {
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     auto tensor = element(block_->inputs[i], index - block.first, i);
     if (!tensor.ok()) return in_file(block.path, tensor.status());
+    block_->inputs[i].release_until(index - block.first);
     out.push_back(std::move(tensor).value());
   }
   return out;
