@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
+#include <set>
 
 #include "ops/common.hpp"
 #include "ops/ops.hpp"
@@ -101,6 +103,46 @@ Annotations place(const Graph& graph, const QuantizationConfig& config) {
   return annotations;
 }
 
+bool is_view(Op op) {
+  return op == Op::Identity || op == Op::Reshape || op == Op::Permute || op == Op::Strided;
+}
+
+// An operator outside our set that changes its operand, as aten.fill_.Tensor does.
+bool writes_in_place(const Node& node) {
+  const std::string_view overload = node.target;
+  const std::size_t dot = overload.rfind('.');
+  return node.op == Op::Unknown && dot != std::string_view::npos && dot > 1 &&
+         overload[dot - 1] == '_' && overload[dot - 2] != '_';
+}
+
+// Nodes that give or read a tensor that is written in place, or a view of one, and what writes it:
+// a quantize between a tensor and its view would part them.
+std::map<const Node*, std::string> readers_of_written_tensors(const Graph& graph) {
+  std::map<const Node*, std::string> nodes;
+  std::set<ValueId> seen;
+  for (const NodeId id : graph.order()) {
+    const Node& writer = graph.node(id);
+    if (!writes_in_place(writer) || writer.inputs.empty()) continue;
+    const std::string reason = "a write in place ('" + writer.name + "')";
+    std::vector<ValueId> aliases = {writer.inputs[0]};
+    while (!aliases.empty()) {
+      const ValueId alias = aliases.back();
+      aliases.pop_back();
+      if (!seen.insert(alias).second) continue;
+      if (const Node* producer = graph.producer(alias); producer != nullptr) {
+        nodes.emplace(producer, reason);
+        if (is_view(producer->op)) aliases.push_back(producer->inputs[0]);
+      }
+      for (const NodeId user : graph.users(alias)) {
+        const Node& reader = graph.node(user);
+        nodes.emplace(&reader, reason);
+        if (is_view(reader.op)) aliases.push_back(reader.outputs[0]);
+      }
+    }
+  }
+  return nodes;
+}
+
 // Inputs are quantized when something reads them in 8 bits.
 void annotate_inputs(const Graph& graph, const QuantizationConfig& config,
                      Annotations& annotations) {
@@ -145,7 +187,13 @@ Annotations EnnQuantizer::annotate(const Graph& graph) const {
   // From -128 the scale would be max / 127.5, and a weight of +max be clipped to 127.
   if (!upstream && is_per_channel_) config.weight.quant_min = -127;
   Annotations annotations = upstream ? annotate_as_upstream(graph, config) : place(graph, config);
-  exclude(graph, config, [this](const Node& node) { return excluded_by(node); }, annotations);
+  const auto written =
+      upstream ? std::map<const Node*, std::string>() : readers_of_written_tensors(graph);
+  const auto reason_of = [&](const Node& node) {
+    const auto found = written.find(&node);
+    return found == written.end() ? excluded_by(node) : found->second;
+  };
+  exclude(graph, config, reason_of, annotations);
   if (!upstream) annotate_inputs(graph, config, annotations);
   if (!is_qat_ && !(nodes_.empty() && operators_.empty())) {
     choose_observers(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import upstream_quantizer
+from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
 from executorch.backends.samsung.quantizer.qconfig import get_quant_config
 from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer, Precision
 from torch import nn
@@ -267,3 +268,36 @@ def test_biases_stay_without_samples_or_when_told() -> None:
         quantizer.annotate(annotated)
         quantizer.prepare_obs_or_fq_callback(annotated, {})
         assert not [node for node in annotated.graph.nodes if "corrector" in str(node.target)]
+
+
+class ShiftedWindows(nn.Module):
+    """Attention as Swin has it: a mask that is written in place, and added to scores that are viewed in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.project = nn.Linear(8, 24)
+        self.bias = nn.Parameter(torch.randn(1, 1, 4, 4))
+
+    def forward(self, x):
+        windows, tokens, _ = x.shape
+        q, k, v = self.project(x).chunk(3, -1)
+        regions = x.new_zeros((windows, tokens))
+        for i in range(tokens):
+            regions[:, i : i + 1] = i // 2
+        mask = regions.unsqueeze(1) - regions.unsqueeze(2)
+        mask = mask.masked_fill(mask != 0, -100.0).masked_fill(mask == 0, 0.0)
+        scores = (q @ k.transpose(1, 2)).unsqueeze(1) + self.bias
+        scores = scores.view(1, windows, 1, tokens, tokens) + mask.unsqueeze(1).unsqueeze(0)
+        return scores.view(windows, tokens, tokens).softmax(-1) @ v
+
+
+def test_masks_written_in_place_reach_the_scores() -> None:
+    torch.manual_seed(0)
+    model, samples = ShiftedWindows(), [(torch.randn(6, 4, 8),) for _ in range(4)]
+    quantized = common.quantize(model, samples, samples[0])
+    with torch.no_grad():
+        expected, actual = model(*samples[1]), quantized(*samples[1])
+    assert 20 * torch.log10(expected.norm() / (actual - expected).norm()) > 30
+    edge = common.lower(quantized, samples[1], EnnPartitioner())
+    step = common.output_scale(quantized)
+    assert (common.Pte(edge.to_executorch().buffer)(*samples[1]) - actual).abs().max() <= 1.01 * step
