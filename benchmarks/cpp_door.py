@@ -59,6 +59,9 @@ def measure_images(name: str, threads: int, rounds: int, folder: Path) -> dict[s
     def prepared() -> torch.fx.GraphModule:
         quantizer = EnnQuantizer()
         quantizer.set_quant_params("A8W8", True, False)
+        # As torchao has it: its own observers, and nothing else to see.
+        quantizer.set_observer("histogram")
+        quantizer.set_bias_correction(False)
         module = prepare_pt2e(torch.export.export(model, (image,)).module(), quantizer)
         module(image)
         return module

@@ -27,21 +27,35 @@ struct MeanParams {
 using MeanU8Kernel = void (*)(const MeanParams& params, const std::uint8_t* in, std::int64_t begin,
                               std::int64_t end, std::uint8_t* out) noexcept;
 
-#define ENN_KERNEL(name, ...)                                                     \
+// `divisor` is 1 for a sum.
+using MeanF32Kernel = void (*)(const MeanParams& params, double divisor, const float* in,
+                               std::int64_t begin, std::int64_t end, float* out) noexcept;
+
+#define ENN_MEAN_U8(name, ...)                                                    \
   void name(const MeanParams& params, const std::uint8_t* in, std::int64_t begin, \
             std::int64_t end, std::uint8_t* out) noexcept;
+#define ENN_MEAN_F32(name, ...)                                                            \
+  void name(const MeanParams& params, double divisor, const float* in, std::int64_t begin, \
+            std::int64_t end, float* out) noexcept;
 #include "kernels/reduce/kernels.def"
-#undef ENN_KERNEL
+#undef ENN_MEAN_U8
+#undef ENN_MEAN_F32
 
 inline constexpr KernelRow<MeanU8Kernel> kMeanU8Kernels[] = {
-#define ENN_KERNEL(name, ...) {#name, needs(__VA_ARGS__), name},
+#define ENN_MEAN_U8(name, ...) {#name, needs(__VA_ARGS__), name},
+#define ENN_MEAN_F32(name, ...)
 #include "kernels/reduce/kernels.def"
-#undef ENN_KERNEL
+#undef ENN_MEAN_U8
+#undef ENN_MEAN_F32
+};
+inline constexpr KernelRow<MeanF32Kernel> kMeanF32Kernels[] = {
+#define ENN_MEAN_U8(name, ...)
+#define ENN_MEAN_F32(name, ...) {#name, needs(__VA_ARGS__), name},
+#include "kernels/reduce/kernels.def"
+#undef ENN_MEAN_U8
+#undef ENN_MEAN_F32
 };
 
-// `divisor` is 1 for a sum.
-void mean_f32(const MeanParams& params, double divisor, const float* in, std::int64_t begin,
-              std::int64_t end, float* out) noexcept;
 // The product in double, in the order of j, rounded once.
 void prod_f32(const MeanParams& params, const float* in, std::int64_t begin, std::int64_t end,
               float* out) noexcept;

@@ -17,8 +17,8 @@ void mean_u8_reference(const MeanParams& params, const std::uint8_t* in, std::in
   }
 }
 
-void mean_f32(const MeanParams& params, double divisor, const float* in, std::int64_t begin,
-              std::int64_t end, float* out) noexcept {
+void mean_f32_reference(const MeanParams& params, double divisor, const float* in,
+                        std::int64_t begin, std::int64_t end, float* out) noexcept {
   for (std::int64_t i = begin; i < end; ++i) {
     double sum = 0;
     for (std::int64_t j = 0; j < params.count; ++j) {

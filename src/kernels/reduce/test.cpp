@@ -55,9 +55,35 @@ TEST(MeanF32, DividesTheSumInDouble) {
   params.count = 3;
   params.inner = 2;
   std::vector<float> out(2);
-  mean_f32(params, 3.0, in.data(), 0, 2, out.data());
+  mean_f32_reference(params, 3.0, in.data(), 0, 2, out.data());
   EXPECT_EQ(out[0], static_cast<float>(16777218.0 / 3));
   EXPECT_EQ(out[1], 3.0F);
+}
+
+TEST(MeanF32, EveryRowAddsInOrder) {
+  Random random(2);
+  for (const auto& kernel : kMeanF32Kernels) {
+    if (!testing::cpu_has(kernel.needs)) continue;
+    for (const std::int64_t inner : {1, 7, 31, 32, 33, 64, 101}) {
+      for (const std::int64_t count : {1, 2, 49, 300}) {
+        const Guarded<float> in(static_cast<std::size_t>(inner * count));
+        for (float& x : in.span()) x = random.real(-1e6F, 1e6F);
+        MeanParams params;
+        params.count = count;
+        params.inner = inner;
+        const Guarded<float> out(static_cast<std::size_t>(inner));
+        const std::int64_t middle = inner / 3;
+        kernel.run(params, 7.0, in.data(), 0, middle, out.data());
+        kernel.run(params, 7.0, in.data(), middle, inner, out.data());
+        for (std::int64_t i = 0; i < inner; ++i) {
+          double sum = 0;
+          for (std::int64_t j = 0; j < count; ++j) sum += in.data()[j * inner + i];
+          ASSERT_EQ(out.data()[i], static_cast<float>(sum / 7.0))
+              << kernel.name << " inner " << inner << " count " << count;
+        }
+      }
+    }
+  }
 }
 
 TEST(VarianceF32, OfAlternatingValues) {

@@ -1,5 +1,7 @@
 #include "kernels/x86_avx2.hpp"
 
+#include <cstddef>
+
 #include "kernels/reduce/reduce.hpp"
 
 namespace enn {
@@ -41,6 +43,24 @@ inline std::int32_t sum_run(const std::uint8_t* in, std::int64_t count) {
   return static_cast<std::int32_t>(sum);
 }
 
+// Results [i, i + 4 * kSums).
+template <std::size_t kSums>
+inline void mean_columns(const MeanParams& params, double divisor, const float* in, std::int64_t i,
+                         float* out) {
+  __m256d sums[kSums];
+  for (__m256d& sum : sums) sum = _mm256_setzero_pd();
+  const float* row = in + i;
+  for (std::int64_t j = 0; j < params.count; ++j, row += params.inner) {
+    for (std::size_t k = 0; k < kSums; ++k) {
+      sums[k] = _mm256_add_pd(sums[k], _mm256_cvtps_pd(_mm_loadu_ps(row + 4 * k)));
+    }
+  }
+  const __m256d divisors = _mm256_set1_pd(divisor);
+  for (std::size_t k = 0; k < kSums; ++k) {
+    _mm_storeu_ps(out + i + 4 * k, _mm256_cvtpd_ps(_mm256_div_pd(sums[k], divisors)));
+  }
+}
+
 }  // namespace
 
 void mean_u8_avx2(const MeanParams& params, const std::uint8_t* in, std::int64_t begin,
@@ -70,6 +90,14 @@ void mean_u8_avx2(const MeanParams& params, const std::uint8_t* in, std::int64_t
     }
     store_partial(out + i, pack_u8(epilogue(sum0), epilogue(sum1)), n);
   }
+}
+
+void mean_f32_avx2(const MeanParams& params, double divisor, const float* in, std::int64_t begin,
+                   std::int64_t end, float* out) noexcept {
+  std::int64_t i = begin;
+  for (; i + 32 <= end; i += 32) mean_columns<8>(params, divisor, in, i, out);
+  for (; i + 4 <= end; i += 4) mean_columns<1>(params, divisor, in, i, out);
+  mean_f32_reference(params, divisor, in, i, end, out);
 }
 
 }  // namespace enn

@@ -85,17 +85,19 @@ Result<OperatorPtr> bind_sum_u8(Reduction& reduction, const Binder& binder) {
   return reduction.make<std::uint8_t, std::uint8_t>(kernel.name, kernel.run);
 }
 
-Result<OperatorPtr> bind_f32(const Reduction& reduction) {
+Result<OperatorPtr> bind_f32(const Reduction& reduction, const Binder& binder) {
   const auto count = static_cast<double>(reduction.params.count);
   const program::ReduceKind kind = reduction.op.kind();
   switch (kind) {
     case program::ReduceKind_Mean:
     case program::ReduceKind_Sum: {
       const double divisor = kind == program::ReduceKind_Mean ? count : 1.0;
+      const auto& kernel = best_kernel(kMeanF32Kernels, binder.features());
       return reduction.make<float, float>(
-          kind == program::ReduceKind_Mean ? "mean_f32" : "sum_f32",
-          [divisor](const MeanParams& params, const float* in, std::int64_t begin, std::int64_t end,
-                    float* out) { mean_f32(params, divisor, in, begin, end, out); });
+          kernel.name,
+          [divisor, run = kernel.run](const MeanParams& params, const float* in, std::int64_t begin,
+                                      std::int64_t end,
+                                      float* out) { run(params, divisor, in, begin, end, out); });
     }
     case program::ReduceKind_Prod:
       return reduction.make<float, float>("prod_f32", prod_f32);
@@ -187,7 +189,7 @@ Result<OperatorPtr> bind_reduce(const program::Reduce& op, Binder& binder) {
                   {program::DType_Float32, sums ? program::DType_UInt8 : program::DType_Float32}));
   ENN_TRY(check_dtype("Reduce output", *output, {input->dtype}));
   if (input->dtype == program::DType_UInt8) return bind_sum_u8(reduction, binder);
-  return bind_f32(reduction);
+  return bind_f32(reduction, binder);
 }
 
 }  // namespace enn
