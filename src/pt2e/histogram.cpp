@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <numeric>
 
 #include "kernels/range/range.hpp"
 #include "kernels/split.hpp"
@@ -32,12 +33,12 @@ HistogramParams bins_of(float low, float high) {
   return params;
 }
 
-std::vector<float> count(std::span<const float> values, const HistogramParams& params,
-                         Parallel& parallel) {
-  std::vector<float> counts(kBins);
+std::vector<std::uint32_t> count(std::span<const float> values, const HistogramParams& params,
+                                 Parallel& parallel) {
+  std::vector<std::uint32_t> counts(kBins);
   if (params.low == params.high) {
     // Beyond 2^24 there is no float between a value and its neighbours at a distance of 1.
-    counts[kBins / 2] = static_cast<float>(values.size());
+    counts[kBins / 2] = static_cast<std::uint32_t>(values.size());
     return counts;
   }
   const auto size = static_cast<std::int64_t>(values.size());
@@ -51,13 +52,17 @@ std::vector<float> count(std::span<const float> values, const HistogramParams& p
     kernel.run(params, values.data() + begin, end - begin, partial.data() + row * part);
   };
   parallel.run(static_cast<int>(parts), task);
-  std::vector<std::uint32_t> total(kBins);
   for (auto copy = partial.begin(); copy != partial.end(); copy += kBins) {
-    std::transform(total.begin(), total.end(), copy, total.begin(), std::plus<>());
+    std::transform(counts.begin(), counts.end(), copy, counts.begin(), std::plus<>());
   }
-  std::transform(total.begin(), total.end(), counts.begin(),
-                 [](std::uint32_t n) { return static_cast<float>(n); });
   return counts;
+}
+
+std::vector<float> as_floats(const std::vector<std::uint32_t>& counts) {
+  std::vector<float> floats(counts.size());
+  std::transform(counts.begin(), counts.end(), floats.begin(),
+                 [](std::uint32_t n) { return static_cast<float>(n); });
+  return floats;
 }
 
 // The counts of `histogram` in the bins of [low, high], which contain its own. Each bin is cut into
@@ -66,7 +71,7 @@ std::vector<float> moved_counts(const Histogram& histogram, float low, float hig
   if (low == histogram.low && high == histogram.high) return histogram.counts;
   if (histogram.low == histogram.high) {
     SerialParallel serial;
-    std::vector<float> counts = count({&histogram.low, 1}, bins_of(low, high), serial);
+    std::vector<float> counts = as_floats(count({&histogram.low, 1}, bins_of(low, high), serial));
     const float total = torch_math::sum(histogram.counts);
     for (float& bin : counts) bin *= total;
     return counts;
@@ -150,13 +155,22 @@ void add_values(Histogram& histogram, std::span<const float> values, float low, 
   if (histogram.empty) {
     histogram.low = low;
     histogram.high = high;
-    histogram.counts = count(values, bins_of(low, high), parallel);
+    histogram.counts = as_floats(count(values, bins_of(low, high), parallel));
     histogram.empty = false;
     return;
   }
   low = std::min(low, histogram.low);
   high = std::max(high, histogram.high);
-  widen_and_add(histogram, low, high, count(values, bins_of(low, high), parallel));
+  widen_and_add(histogram, low, high, as_floats(count(values, bins_of(low, high), parallel)));
+}
+
+bool add_values_inside(Histogram& histogram, std::span<const float> values, Parallel& parallel) {
+  if (histogram.empty || histogram.low == histogram.high) return false;
+  const auto counts = count(values, bins_of(histogram.low, histogram.high), parallel);
+  const std::uint64_t counted = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+  if (counted != values.size()) return false;
+  widen_and_add(histogram, histogram.low, histogram.high, as_floats(counts));
+  return true;
 }
 
 void add_histogram(Histogram& histogram, const Histogram& other) {

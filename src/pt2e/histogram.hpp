@@ -33,6 +33,11 @@ struct Histogram {
 void add_values(Histogram& histogram, std::span<const float> values, float low, float high,
                 Parallel& parallel);
 
+// The same in one pass, for a tensor whose elements all lie in the range that the histogram has
+// already; false, and nothing is changed, when one does not.
+[[nodiscard]] bool add_values_inside(Histogram& histogram, std::span<const float> values,
+                                     Parallel& parallel);
+
 // Adds another histogram. Precondition: has_bins() of both ranges together.
 void add_histogram(Histogram& histogram, const Histogram& other);
 

@@ -265,6 +265,7 @@ class HistogramRange final : public ObserverBase {
   explicit HistogramRange(QuantizationSpec spec) : ObserverBase(std::move(spec)) {}
 
   void observe(std::span<const float> values, const Shape& /*shape*/, Parallel& parallel) override {
+    if (add_values_inside(histogram_, values, parallel)) return;
     const Range range = range_of(values, parallel);
     see(range);
     if (range.low > range.high) return;
