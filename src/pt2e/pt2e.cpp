@@ -122,7 +122,7 @@ Status PreparedModel::State::correct_biases(Graph& corrected,
     ENN_ASSIGN(const std::vector<float> biases, constant_floats(graph, bias));
     const Value& original = graph.value(bias);
     corrected.node(id).inputs[2] =
-        add_float_constant(corrected, original.name + "_corrected", original.type.shape,
+        add_float_constant(corrected, graph.node(id).name + "_bias_corrected", original.type.shape,
                            correction.corrected(biases, weights, params[site->group]));
   }
   return {};

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
@@ -239,3 +240,53 @@ def test_damage_is_a_sentence(tmp_path: Path):
         read(path)
     with pytest.raises(EnnError, match="cannot open"):
         read(tmp_path / "none.pt2")
+
+
+ARCHIVES = Path(__file__).parents[1] / "data" / "archives"  # written by make_archives.py beside it
+VERSIONS = ("2.9.1", "2.10.0", "2.11.0", "2.12.0")
+NAMES = ("residual", "decomposed", "attention", "nested", "flexible", "constants")
+
+
+def recorded(version: str, name: str) -> tuple[Path, list[np.ndarray], list[np.ndarray]]:
+    """An archive, its example inputs, and what the torch that wrote it computed."""
+    with np.load(ARCHIVES / version / "results.npz") as results:
+        inputs, outputs = (
+            [results[f"{name}.{side}.{i}"] for i in range(sum(key.startswith(f"{name}.{side}.") for key in results))]
+            for side in ("input", "output")
+        )
+    assert inputs
+    assert outputs
+    return ARCHIVES / version / f"{name}.pt2", inputs, outputs
+
+
+def assert_as_recorded(actual: list, expected: list[np.ndarray]) -> None:
+    # A relative error of an output is one of its largest terms: sums cancel.
+    assert len(actual) == len(expected)
+    for ours, theirs in zip(map(np.asarray, actual), expected, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", NAMES)
+def test_archives_of_earlier_versions(name: str, version: str, tmp_path: Path):
+    path, inputs, expected = recorded(version, name)
+    program = _core.ExportedProgram.load(str(path))
+    assert [(type_, shape) for _, (type_, shape) in program.inputs] == [(str(x.dtype), list(x.shape)) for x in inputs]
+    assert_as_recorded(_core.Model.compile(program.graph).run(inputs), expected)
+
+    pte, _ = _core.lower_pt2(path.read_bytes())
+    assert_as_recorded(common.Pte(pte).outputs(*map(torch.from_numpy, inputs)), expected)
+
+    copy = tmp_path / "copy.pt2"
+    program.save(str(copy))
+    assert str(read(copy)) == str(program.graph)
+    args, kwargs = torch.export.load(path).example_inputs
+    outputs = torch.export.load(copy).module()(*args, **kwargs)
+    tensors = [leaf for leaf in torch.utils._pytree.tree_leaves(outputs) if isinstance(leaf, torch.Tensor)]
+    assert_as_recorded([tensor.detach().numpy() for tensor in tensors], expected)
+
+
+def test_archives_of_all_versions_are_there():
+    assert {folder.name for folder in ARCHIVES.iterdir()} == set(VERSIONS)
+    assert {path.stem for path in ARCHIVES.rglob("*.pt2")} == set(NAMES)

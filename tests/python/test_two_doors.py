@@ -1,10 +1,12 @@
 """A program lowered in Python and, as a .pt2 archive, in C++: the same bytes for the delegate, the same .pte."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
+from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer
 from executorch.backends.samsung.serialization.compile_options import gen_samsung_backend_compile_spec
 from executorch.exir import to_edge_transform_and_lower
 from executorch.exir._serialize._program import deserialize_pte_binary
@@ -12,6 +14,8 @@ from executorch.exir.tensor import get_scalar_type
 from torch import nn
 from torch.export import ExportedProgram
 from torch.nn import functional
+from torchao.quantization.pt2e import move_exported_model_to_eval
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
 
 import common
 import two_doors
@@ -88,6 +92,22 @@ def quantized(model: nn.Module, inputs: tuple) -> ExportedProgram:
     return torch.export.export(common.quantize(model.eval(), [inputs], inputs), inputs)
 
 
+def unfolded(model: nn.Module, inputs: tuple) -> ExportedProgram:
+    """Its weights are float, and quantized whenever the model runs."""
+    return torch.export.export(common.quantize(model.eval(), [inputs], inputs, fold_quantize=False), inputs)
+
+
+def trained(model: nn.Module, inputs: tuple) -> ExportedProgram:
+    """Of quantization-aware training."""
+    quantizer = EnnQuantizer()
+    quantizer.set_quant_params("A8W8", True, True)
+    module = prepare_qat_pt2e(torch.export.export(model.train(), inputs).module(), quantizer)
+    for _ in range(3):
+        module(*inputs)
+    move_exported_model_to_eval(module)
+    return torch.export.export(convert_pt2e(module), inputs)
+
+
 def assert_planned(pte: bytes) -> None:
     """Every tensor has its own bytes of the planned buffer."""
     (plan,) = deserialize_pte_binary(pte).program.execution_plan
@@ -106,6 +126,8 @@ def assert_planned(pte: bytes) -> None:
 
 PROGRAMS = {
     "bottleneck": lambda: quantized(Bottleneck(), (torch.randn(1, 3, 16, 16),)),
+    "unfolded": lambda: unfolded(Bottleneck(), (torch.randn(1, 3, 16, 16),)),
+    "trained": lambda: trained(Bottleneck(), (torch.randn(4, 3, 16, 16),)),
     "encoder": lambda: quantized(Encoder(), (torch.randint(20, (1, 7)),)),
     "float": lambda: torch.export.export(Bottleneck().eval(), (torch.randn(2, 3, 8, 8),)),
     "shuffled": lambda: torch.export.export(Shuffled(), SHUFFLED),
@@ -128,6 +150,23 @@ def test_both_doors_give_the_same(name: str) -> None:
     for one, other in zip(expected, actual, strict=True):
         assert one.dtype == other.dtype
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["bottleneck", "unfolded", "trained", "encoder"])
+def test_a_quantized_archive_runs_as_in_pytorch(name: str, tmp_path: Path) -> None:
+    program = PROGRAMS[name]()
+    path = tmp_path / "model.pt2"
+    torch.export.save(program, path)
+    (inputs, _) = program.example_inputs
+    model = _core.Model.compile(_core.ExportedProgram.load(str(path)).graph, "qdq")
+    (actual,) = model.run([value.numpy() for value in inputs])
+    with torch.no_grad():
+        expected = program.module()(*inputs)
+    # A sum of floats in another order may fall on the other side of a boundary: one step of the result.
+    result = next(node for node in reversed(program.graph.nodes) if "dequantize_per_tensor" in str(node.target))
+    difference = (torch.from_numpy(actual) - expected).abs()
+    assert difference.max() <= 1.01 * result.args[1]
+    assert (difference > 1e-6).float().mean() <= 0.05
 
 
 def test_compile_specifications_are_the_same() -> None:
