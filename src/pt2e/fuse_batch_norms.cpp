@@ -86,7 +86,10 @@ Status fold(Graph& graph, NodeId norm_id, NodeId convolution_id) {
     weight[i] *= scale[c] * inverse_deviation[c];
   }
   Node& fused = graph.node(convolution_id);
-  const std::string weight_name = graph.value(convolution.inputs[1]).name + "_fused";
+  // A weight of several convolutions is folded for each.
+  const bool shared = graph.users(convolution.inputs[1]).size() > 1;
+  const std::string weight_name =
+      (shared ? convolution.name + "_weight" : graph.value(convolution.inputs[1]).name) + "_fused";
   const std::string bias_name = convolution.name + "_bias_fused";
   const ValueId new_weight = add_float_constant(graph, weight_name, shape, weight);
   const ValueId new_bias =

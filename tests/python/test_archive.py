@@ -290,3 +290,32 @@ def test_archives_of_earlier_versions(name: str, version: str, tmp_path: Path):
 def test_archives_of_all_versions_are_there():
     assert {folder.name for folder in ARCHIVES.iterdir()} == set(VERSIONS)
     assert {path.stem for path in ARCHIVES.rglob("*.pt2")} == set(NAMES)
+
+
+class TwoNorms(torch.nn.Module):
+    """A convolution called twice, with a batch norm of its own each time; another whose result is read twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.other = torch.nn.Conv2d(2, 2, 1), torch.nn.Conv2d(2, 2, 1)
+        self.norms = torch.nn.ModuleList(torch.nn.BatchNorm2d(2) for _ in range(3))
+        for i, norm in enumerate(self.norms):
+            norm.running_mean.fill_(i)
+            norm.running_var.fill_(2.0 + i)
+
+    def forward(self, x):
+        x = self.norms[0](self.conv(x)) + self.norms[1](self.conv(2 * x))
+        y = self.other(x)
+        return self.norms[2](y) + y / 2
+
+
+def test_batch_norms_are_folded_where_that_changes_nothing(tmp_path: Path):
+    model, sample, path = TwoNorms().eval(), torch.randn(1, 2, 4, 4), tmp_path / "model.pt2"
+    torch.export.save(torch.export.export(model, (sample,)), path)
+    prepared = _core.prepare_pt2e(_core.ExportedProgram.load(str(path)), _core.EnnQuantizer())
+    (actual,) = prepared.run([sample.numpy()])
+    torch.testing.assert_close(torch.from_numpy(actual), model(sample), rtol=1e-5, atol=1e-5)
+    quantized = _core.convert_pt2e(prepared)
+    (actual,) = quantized.run([sample.numpy()], "qdq")
+    torch.testing.assert_close(torch.from_numpy(actual), model(sample), rtol=0, atol=0.1)
+    assert str(quantized.exported_program.graph).count(" = batch_norm(") == 1
