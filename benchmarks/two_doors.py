@@ -12,6 +12,7 @@ import torch
 from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
 from executorch.exir import to_edge_transform_and_lower
 from executorch.exir._serialize._program import PTEFile, deserialize_pte_binary
+from executorch.exir.schema import Tensor
 
 from networks import NETWORKS, Network, seeded
 from openenn import EnnError, _core
@@ -44,17 +45,19 @@ def interface_of(pte: PTEFile) -> Any:
     """What a program takes, gives and passes to its delegates: all but where its tensors lie."""
     (plan,) = pte.program.execution_plan
 
-    def tensors(indices: list[int]) -> list[Any]:
-        values = [plan.values[i].val for i in indices]
-        return [(value.scalar_type, value.sizes, value.dim_order) for value in values]
+    def values(indices: list[int]) -> list[Any]:
+        found = [plan.values[i].val for i in indices]
+        return [(v.scalar_type, v.sizes, v.dim_order) if isinstance(v, Tensor) else v for v in found]
 
     calls = [instruction.instr_args.args for instruction in plan.chains[0].instructions]
     # Where an argument comes from: the number of the input, or of the result.
     numbers = {value: f"input {i}" for i, value in enumerate(plan.inputs)}
-    names = [[numbers.get(value, tensors([value])) for value in call] for call in calls]
+    names = [[numbers.get(value, values([value])) for value in call] for call in calls]
     delegates = [(delegate.id, delegate.compile_specs) for delegate in plan.delegates]
-    returned = [numbers.get(value, calls[0].index(value)) for value in plan.outputs]
-    return plan.name, tensors(plan.inputs), tensors(plan.outputs), names, returned, plan.operators, delegates
+    results = {value: f"argument {i}" for i, value in enumerate(calls[0])}
+    returned = [numbers.get(value, results.get(value)) for value in plan.outputs]
+    trees = plan.container_meta_type
+    return plan.name, values(plan.inputs), values(plan.outputs), trees, names, returned, plan.operators, delegates
 
 
 def compare(program: torch.export.ExportedProgram) -> dict[str, Any]:

@@ -25,13 +25,6 @@ Status in_file(const std::filesystem::path& path, const Status& status) {
   return error(status.code(), path.string(), ": ", status.message());
 }
 
-// Whether the method's tensors are the delegate's.
-bool same_order(std::span<const std::optional<TensorType>> method,
-                std::span<const TensorType> delegate) {
-  return std::equal(method.begin(), method.end(), delegate.begin(), delegate.end(),
-                    [](const std::optional<TensorType>& a, const TensorType& b) { return a == b; });
-}
-
 bool is_pte(std::span<const std::byte> bytes) {
   constexpr std::string_view kIdentifier = "ET12";
   return bytes.size() > 8 && std::memcmp(bytes.data() + 4, kIdentifier.data(), 4) == 0;
@@ -159,42 +152,51 @@ Result<Runner> Runner::open(const ExportedProgram& program, Execution execution,
 }
 
 Result<Runner> Runner::open(std::span<const std::byte> file, const RunOptions& options) {
-  Runner out;
+  const bool pte = is_pte(file);
+  std::vector<PteMethod> methods(1);
   std::span<const std::byte> payload = file;
-  std::vector<PteMethod> methods;
-  if (is_pte(file)) {
+  if (pte) {
     ENN_ASSIGN(methods, read_pte(file));
-    const PteMethod* const method = methods.empty() ? nullptr : &methods.front();
-    if (method == nullptr || method->delegates.size() != 1 || !method->operators.empty()) {
-      return error(Code::Unsupported, "the program is not one call of the delegate: it has ",
-                   method == nullptr ? 0 : method->delegates.size(), " delegates and ",
-                   method == nullptr ? 0 : method->operators.size(),
-                   " operators outside of them; only ExecuTorch's runtime can run it");
-    }
-    if (method->delegates.front().id != kDelegateName) {
+    if (methods.empty()) return error(Code::Unsupported, "the program has no method");
+    ENN_TRY(check_single_call(methods.front()));
+    const PteDelegate& delegate = methods.front().delegates.front();
+    if (delegate.id != kDelegateName) {
       return error(Code::Unsupported, "the program is for the backend '",
-                   printable_text(method->delegates.front().id), "', not for ", kDelegateName);
+                   printable_text(delegate.id), "', not for ", kDelegateName);
     }
-    payload = method->delegates.front().payload;
+    payload = delegate.payload;
   }
+  Runner out;
   out.payload_.assign(payload.begin(), payload.end());
   LoadOptions load_options;
   load_options.isa = options.isa;
   load_options.max_threads = options.threads;
   ENN_ASSIGN(out.program_, Program::load(out.payload_, load_options));
   out.parallel_ = make_thread_pool(options.threads);
-  const auto name = [](std::string_view what, std::span<const TensorType> types) {
-    std::vector<NamedType> named;
-    for (const TensorType& type : types) named.push_back({str(what, '_', named.size()), type});
-    return named;
+  const std::span<const TensorType> arguments = out.program_->inputs();
+  const std::span<const TensorType> results = out.program_->outputs();
+  const auto add = [](std::vector<NamedType>& list, std::string_view what, const TensorType& type) {
+    list.push_back({str(what, '_', list.size()), type});
   };
-  out.inputs_ = name("input", out.program_->inputs());
-  out.outputs_ = name("output", out.program_->outputs());
-  if (!methods.empty() && !(same_order(methods.front().inputs, out.program_->inputs()) &&
-                            same_order(methods.front().outputs, out.program_->outputs()))) {
-    return error(Code::Unsupported,
-                 "the program does not pass its inputs and outputs to the delegate as they are; "
-                 "only ExecuTorch's runtime can run it");
+  if (!pte) {
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+      out.call_.arguments.push_back(i);
+      add(out.inputs_, "input", arguments[i]);
+    }
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      out.call_.outputs.push_back({.is_input = false, .index = i});
+      add(out.outputs_, "output", results[i]);
+    }
+    return out;
+  }
+  ENN_ASSIGN(out.call_, single_call(methods.front(), arguments, results));
+  for (const auto& type : methods.front().inputs) {
+    if (!type) return error(Code::Unsupported, "input ", out.inputs_.size(), " is no tensor");
+    add(out.inputs_, "input", *type);
+  }
+  for (const SingleCall::Output& output : out.call_.outputs) {
+    add(out.outputs_, "output",
+        output.is_input ? out.inputs_[output.index].type : results[output.index]);
   }
   return out;
 }
@@ -213,7 +215,7 @@ Result<std::vector<Tensor>> Runner::run(std::span<const Tensor> inputs,
     return (*model_)(views, listener);
   }
   std::vector<const std::byte*> sources;
-  for (const Tensor& input : inputs) sources.push_back(input.bytes.data());
+  for (const std::size_t input : call_.arguments) sources.push_back(inputs[input].bytes.data());
   std::vector<Tensor> results;
   std::vector<std::byte*> targets;
   for (const TensorType& type : program_->outputs()) {
@@ -222,7 +224,10 @@ Result<std::vector<Tensor>> Runner::run(std::span<const Tensor> inputs,
     targets.push_back(results.back().bytes.data());
   }
   ENN_TRY(program_->execute(sources, targets, *parallel_, listener));
-  return results;
+  std::vector<Tensor> outputs;
+  for (const SingleCall::Output& output : call_.outputs)
+    outputs.push_back(output.is_input ? inputs[output.index] : results[output.index]);
+  return outputs;
 }
 
 Result<std::vector<NamedRunner>> open_runners(const std::filesystem::path& path,

@@ -15,6 +15,7 @@
 
 #include "data/dataset.hpp"
 #include "enn/enn.hpp"
+#include "lowering/pte_reader.hpp"
 
 namespace enn::tool {
 
@@ -70,6 +71,7 @@ class Runner {
   std::unique_ptr<Model> model_;
   std::vector<std::byte> payload_;
   std::unique_ptr<Program> program_;
+  SingleCall call_;  // of program_
   std::unique_ptr<Parallel> parallel_;
 };
 

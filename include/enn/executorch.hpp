@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,9 +14,10 @@
 
 #include "enn/exported_program.hpp"
 #include "enn/result.hpp"
-#include "enn/tensor_type.hpp"
 
 namespace enn {
+
+struct DelegatedMethod;
 
 // A key and bytes that the delegate is given with a partition, as ExecuTorch's CompileSpec.
 struct CompileSpec {
@@ -60,23 +63,25 @@ class ExecutorchProgram {
 // A program whose graph is one call of the delegate.
 class EdgeProgram {
  public:
+  // Moved from, a program may only be assigned to or destroyed.
+  EdgeProgram(EdgeProgram&&) noexcept;
+  EdgeProgram& operator=(EdgeProgram&&) noexcept;
+  ~EdgeProgram();
+
   // The bytes that the delegate loads: those that the Python door's preprocess gives for the same
   // model.
-  [[nodiscard]] std::span<const std::byte> payload() const { return payload_; }
-  // The file's content: a method "forward" whose inputs and outputs are the exported program's,
-  // flat and in memory that the file plans. Unsupported when a tensor is too large for the format.
+  [[nodiscard]] std::span<const std::byte> payload() const;
+  // The file's content: a method "forward" whose inputs and outputs are the leaves of the exported
+  // program's pytrees, tensors in memory that the file plans. Unsupported when a tensor is too
+  // large for the format.
   [[nodiscard]] Result<ExecutorchProgram> to_executorch() const;
 
  private:
-  friend Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partitioner);
-  EdgeProgram() = default;
-
-  std::vector<TensorType> inputs_;
-  std::vector<TensorType> results_;       // of the delegate's call
-  std::vector<std::uint32_t> arguments_;  // of the delegate's call: indices of inputs_
-  std::vector<std::uint32_t> outputs_;    // indices of inputs_ and results_, one after the other
-  std::vector<CompileSpec> compile_specs_;
-  std::vector<std::byte> payload_;
+  friend Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partitioner,
+                                         const std::optional<Pytree>& inputs,
+                                         const std::optional<Pytree>& outputs);
+  explicit EdgeProgram(std::unique_ptr<DelegatedMethod> method);
+  std::unique_ptr<DelegatedMethod> method_;
 };
 
 // Unsupported when the delegate does not take a node: without Python there is no other backend to

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "enn/result.hpp"
@@ -20,6 +22,16 @@ class Graph;
 struct NamedType {
   std::string name;  // in the program's graph
   TensorType type;   // as the caller gives or gets it
+};
+
+// What stands in a program's pytrees beside tensors; std::monostate is None.
+using Scalar = std::variant<std::monostate, bool, std::int64_t, double, std::string>;
+
+// How the caller gives inputs or gets outputs.
+struct Pytree {
+  // In the tree's order; nullopt is a tensor, the next of the program's inputs or outputs.
+  std::vector<std::optional<Scalar>> leaves;
+  std::string spec;  // the tree as torch.utils._pytree writes it, in JSON
 };
 
 // How a program is read.
@@ -51,6 +63,11 @@ class ExportedProgram {
   // new value an output before the others.
   [[nodiscard]] const std::vector<NamedType>& inputs() const;
   [[nodiscard]] const std::vector<NamedType>& outputs() const;
+
+  // The same as pytrees; nullopt for a program that changes buffers, which its caller's trees do
+  // not show, and when a leaf is of another kind than Scalar.
+  [[nodiscard]] const std::optional<Pytree>& input_tree() const;
+  [[nodiscard]] const std::optional<Pytree>& output_tree() const;
 
   // The core's form of the program; constants are values of the graph.
   [[nodiscard]] const Graph& graph() const;

@@ -54,7 +54,10 @@ ExportedProgram with_graph(const ExportedProgram& original, Graph graph) {
   state->graph = std::move(graph);
   state->inputs = from.inputs;
   state->outputs = from.outputs;
+  state->input_tree = from.input_tree;
+  state->output_tree = from.output_tree;
   state->values = from.values;
+  state->qualified_names = from.qualified_names;
   state->calls = from.calls;
   state->made = from.made;
   state->has_attention = from.has_attention;
@@ -64,6 +67,8 @@ ExportedProgram with_graph(const ExportedProgram& original, Graph graph) {
 
 const std::vector<NamedType>& ExportedProgram::inputs() const { return state_->inputs; }
 const std::vector<NamedType>& ExportedProgram::outputs() const { return state_->outputs; }
+const std::optional<Pytree>& ExportedProgram::input_tree() const { return state_->input_tree; }
+const std::optional<Pytree>& ExportedProgram::output_tree() const { return state_->output_tree; }
 const Graph& ExportedProgram::graph() const { return state_->graph; }
 
 }  // namespace enn

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -53,7 +54,11 @@ struct ExportedProgram::State : std::enable_shared_from_this<ExportedProgram::St
   // One per input and output of `graph`. A buffer that the model changes is an input and an output.
   std::vector<NamedType> inputs;
   std::vector<NamedType> outputs;
+  std::optional<Pytree> input_tree;
+  std::optional<Pytree> output_tree;
   NamedValues values;            // of the archive's names
+  // Of parameters, buffers and constants, by the archive's names: "conv.weight" of "p_conv_weight".
+  std::unordered_map<std::string, std::string> qualified_names;
   std::vector<CallNodes> calls;  // of the archive's nodes, in their order
   // By the index of the archive's node that they replace; nodes of `graph` in that order.
   std::map<std::size_t, std::vector<MadeCall>> made;

@@ -45,6 +45,7 @@ class ProgramReader {
     ENN_TRY(add_leaves(graph, signature, weights, constants));
     ENN_TRY(add_calls(graph));
     ENN_TRY(set_outputs(graph));
+    ENN_TRY(read_trees(module, signature));
     return verify(graph_);
   }
 
@@ -130,6 +131,7 @@ class ProgramReader {
         ENN_TRY(define(name, graph_.add_input(name, std::move(type))));
         continue;
       }
+      state_.qualified_names.emplace(name, source->second);
       if (known_ != nullptr) {
         const auto same = known_->values.find(name);
         if (same == known_->values.end()) return Status(Code::Internal, "the archive changed");
@@ -246,6 +248,80 @@ class ProgramReader {
     graph_.set_outputs(std::move(ids));
     for (const ValueId input : graph_.inputs()) {
       state_.inputs.push_back({graph_.value(input).name, graph_.value(input).type});
+    }
+    return {};
+  }
+
+  // A leaf of the caller's trees, nullopt for what is no leaf of them; its kind may be unknown.
+  struct Leaf {
+    bool known = true;
+    std::optional<Scalar> value;
+  };
+  Result<std::optional<Leaf>> read_leaf(const Element& spec) const {
+    ENN_ASSIGN(const auto kind, json::only_member(spec, "specs"));
+    Element argument;
+    if (kind.first == "user_input" || kind.first == "user_output") {
+      ENN_ASSIGN(argument, json::member(kind.second, "arg"));
+    } else if (kind.first == "constant_input") {
+      ENN_ASSIGN(argument, json::member(kind.second, "value"));
+    } else {
+      return std::optional<Leaf>();
+    }
+    ENN_ASSIGN(const auto item, json::only_member(argument, "arg"));
+    const auto& [type, value] = item;
+    std::optional<Leaf> leaf(std::in_place);
+    if (type == "as_none") {
+      leaf->value.emplace();
+    } else if (type == "as_bool") {
+      ENN_ASSIGN(leaf->value, json::boolean(value, type));
+    } else if (type == "as_int") {
+      ENN_ASSIGN(leaf->value, json::integer(value, type));
+    } else if (type == "as_sym_int") {
+      ENN_ASSIGN(leaf->value, symbols_.argument(value));
+    } else if (type == "as_float") {
+      ENN_ASSIGN(leaf->value, json::as<double>(value, type, "number"));
+    } else if (type == "as_string") {
+      ENN_ASSIGN(const std::string_view text, json::text(value, type));
+      leaf->value = std::string(text);
+    } else {
+      leaf->known = type == "as_tensor";
+    }
+    return leaf;
+  }
+
+  Result<std::optional<Pytree>> read_tree(const Element& specs_json, const Element& spec_json,
+                                          std::size_t tensors) const {
+    ENN_ASSIGN(const auto specs, json::array(specs_json, "specs"));
+    ENN_ASSIGN(const std::string_view spec, json::text(spec_json, "spec"));
+    Pytree tree{{}, std::string(spec)};
+    for (const Element item : specs) {
+      ENN_ASSIGN(const auto leaf, read_leaf(item));
+      if (!leaf) continue;
+      if (!leaf->known) return std::optional<Pytree>();
+      tree.leaves.push_back(leaf->value);
+    }
+    const auto count = std::ranges::count_if(
+        tree.leaves, [](const std::optional<Scalar>& leaf) { return !leaf.has_value(); });
+    if (static_cast<std::size_t>(count) != tensors) return std::optional<Pytree>();
+    return std::optional(std::move(tree));
+  }
+
+  Status read_trees(const Element& module, const Element& signature) {
+    ENN_ASSIGN(const Element calls_json, json::member(module, "module_call_graph"));
+    ENN_ASSIGN(const auto calls, json::array(calls_json, "module_call_graph"));
+    for (const Element call : calls) {
+      ENN_ASSIGN(const Element name_json, json::member(call, "fqn"));
+      ENN_ASSIGN(const std::string_view name, json::text(name_json, "fqn"));
+      if (!name.empty()) continue;
+      ENN_ASSIGN(const Element specs, json::member(call, "signature"));
+      if (specs.is_null()) return {};
+      ENN_ASSIGN(const Element in_spec, json::member(specs, "in_spec"));
+      ENN_ASSIGN(const Element out_spec, json::member(specs, "out_spec"));
+      ENN_ASSIGN(const Element inputs, json::member(signature, "input_specs"));
+      ENN_ASSIGN(const Element outputs, json::member(signature, "output_specs"));
+      ENN_ASSIGN(state_.input_tree, read_tree(inputs, in_spec, state_.inputs.size()));
+      ENN_ASSIGN(state_.output_tree, read_tree(outputs, out_spec, state_.outputs.size()));
+      return {};
     }
     return {};
   }

@@ -105,9 +105,16 @@ inline Entries small_archive() {
                                    {{"user_input", {{"arg", named("x")}}}}})},
       {"output_specs", Json::array({{{"user_output", {{"arg", named("attention")}}}},
                                     {{"user_output", {{"arg", {{"as_none", true}}}}}}})}};
-  const Json model{{"schema_version", {{"major", 8}, {"minor", 20}}},
-                   {"range_constraints", {{"s1", {{"min_val", 2}, {"max_val", 8}}}}},
-                   {"graph_module", {{"graph", graph}, {"signature", signature}}}};
+  const Json model{
+      {"schema_version", {{"major", 8}, {"minor", 20}}},
+      {"range_constraints", {{"s1", {{"min_val", 2}, {"max_val", 8}}}}},
+      {"graph_module",
+       {{"graph", graph},
+        {"signature", signature},
+        {"module_call_graph",
+         Json::array({{{"fqn", ""},
+                       {"signature",
+                        {{"in_spec", "tree of inputs"}, {"out_spec", "tree of outputs"}}}}})}}}};
   const auto payload = [](const Json& meta, std::string_view path) {
     return Json{
         {"path_name", path}, {"is_param", true}, {"use_pickle", false}, {"tensor_meta", meta}};

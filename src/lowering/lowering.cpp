@@ -93,49 +93,68 @@ Graph delegated(const Graph& graph, const std::vector<ValueId>& arguments,
   return out;
 }
 
-std::vector<TensorType> types_of(const Graph& graph, const std::vector<ValueId>& values) {
-  std::vector<TensorType> types;
-  for (const ValueId id : values) types.push_back(graph.value(id).type);
-  return types;
+Pytree tuple_of_tensors(std::size_t count) {
+  return {std::vector<std::optional<Scalar>>(count), {}};
 }
 
 }  // namespace
 
-Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partitioner) {
+EdgeProgram::EdgeProgram(std::unique_ptr<DelegatedMethod> method) : method_(std::move(method)) {}
+EdgeProgram::EdgeProgram(EdgeProgram&&) noexcept = default;
+EdgeProgram& EdgeProgram::operator=(EdgeProgram&&) noexcept = default;
+EdgeProgram::~EdgeProgram() = default;
+
+Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partitioner,
+                                const std::optional<Pytree>& inputs,
+                                const std::optional<Pytree>& outputs) {
   ENN_TRY(check_compile_specs(partitioner.compile_specs()));
   Graph live = graph;
   live.erase_unused();
   ENN_TRY(check_delegated(live, partition(live)));
   const std::vector<ValueId> arguments = arguments_of(live);
   const std::vector<ValueId> results = results_of(live);
+  const Pytree given = inputs ? *inputs : tuple_of_tensors(live.inputs().size());
+  const Pytree returned = outputs ? *outputs : tuple_of_tensors(live.outputs().size());
 
-  EdgeProgram out;
-  out.inputs_ = types_of(live, live.inputs());
-  out.results_ = types_of(live, results);
-  for (const ValueId id : arguments) out.arguments_.push_back(*index_of(live.inputs(), id));
-  for (const ValueId id : live.outputs()) {
-    const auto result = index_of(results, id);
-    const auto inputs = static_cast<std::uint32_t>(live.inputs().size());
-    out.outputs_.push_back(result ? inputs + *result : *index_of(live.inputs(), id));
+  auto method = std::make_unique<DelegatedMethod>();
+  std::vector<std::uint32_t> index(live.value_count());  // in the method, of a value of `live`
+  const auto add = [&](MethodValue value) {
+    method->values.push_back(std::move(value));
+    return static_cast<std::uint32_t>(method->values.size() - 1);
+  };
+  const auto add_tensor = [&](ValueId id) { index[id] = add(live.value(id).type); };
+  auto input = live.inputs().begin();
+  for (const auto& leaf : given.leaves) {
+    if (leaf) {
+      add(*leaf);
+    } else {
+      add_tensor(*input++);
+    }
   }
-  out.compile_specs_ = partitioner.compile_specs();
+  method->inputs = method->values.size();
+  for (const ValueId id : results) add_tensor(id);
+  for (const ValueId id : arguments) method->arguments.push_back(index[id]);
+  for (const ValueId id : results) method->arguments.push_back(index[id]);
+  auto output = live.outputs().begin();
+  for (const auto& leaf : returned.leaves)
+    method->outputs.push_back(leaf ? add(*leaf) : index[*output++]);
+  method->input_tree = given.spec;
+  method->output_tree = returned.spec;
+  method->compile_specs = partitioner.compile_specs();
   ENN_ASSIGN(CompiledProgram program, compile(delegated(live, arguments, results)));
-  out.payload_ = std::move(program.bytes);
-  return out;
+  method->payload = std::move(program.bytes);
+  return EdgeProgram(std::move(method));
 }
 
 Result<EdgeProgram> to_edge_transform_and_lower(const ExportedProgram& program,
                                                 const EnnPartitioner& partitioner) {
-  return lower_graph(program.graph(), partitioner);
+  return lower_graph(program.graph(), partitioner, program.input_tree(), program.output_tree());
 }
 
+std::span<const std::byte> EdgeProgram::payload() const { return method_->payload; }
+
 Result<ExecutorchProgram> EdgeProgram::to_executorch() const {
-  ENN_ASSIGN(std::vector<std::byte> bytes, write_pte({.inputs = inputs_,
-                                                      .results = results_,
-                                                      .arguments = arguments_,
-                                                      .outputs = outputs_,
-                                                      .compile_specs = compile_specs_,
-                                                      .payload = payload_}));
+  ENN_ASSIGN(std::vector<std::byte> bytes, write_pte(*method_));
   return ExecutorchProgram(std::move(bytes));
 }
 

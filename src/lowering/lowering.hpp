@@ -1,6 +1,7 @@
 // From a graph to the program that ExecuTorch runs.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -9,9 +10,11 @@
 
 namespace enn {
 
-// to_edge_transform_and_lower for a graph. Precondition: verify(graph) is Ok.
-[[nodiscard]] Result<EdgeProgram> lower_graph(const Graph& graph,
-                                              const EnnPartitioner& partitioner);
+// to_edge_transform_and_lower for a graph and the trees of its inputs and outputs; without trees,
+// the caller gives and gets tuples of tensors. Precondition: verify(graph) is Ok.
+[[nodiscard]] Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partitioner,
+                                              const std::optional<Pytree>& inputs = std::nullopt,
+                                              const std::optional<Pytree>& outputs = std::nullopt);
 
 // The key of gen_samsung_backend_compile_spec's specifications.
 inline constexpr std::string_view kCompileOptions = "enn_compile_options";

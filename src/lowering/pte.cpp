@@ -48,12 +48,26 @@ class MethodWriter {
   Result<pte::ProgramT> write() {
     auto plan = std::make_unique<pte::ExecutionPlanT>();
     plan->name = "forward";
-    for (const TensorType& type : method_.inputs) ENN_TRY(add_value(type, *plan));
-    for (const TensorType& type : method_.results) ENN_TRY(add_value(type, *plan));
-    plan->inputs.resize(method_.inputs.size());
+    for (const MethodValue& value : method_.values) {
+      plan->values.push_back(std::make_unique<pte::EValueT>());
+      pte::ValueUnion& written = plan->values.back()->value;
+      if (const auto* type = std::get_if<TensorType>(&value)) {
+        ENN_ASSIGN(pte::TensorT tensor, planned_tensor(*type));
+        written.Set(std::move(tensor));
+      } else {
+        set_scalar(std::get<Scalar>(value), written);
+      }
+    }
+    plan->inputs.resize(method_.inputs);
     std::iota(plan->inputs.begin(), plan->inputs.end(), 0);
-    for (const std::uint32_t index : method_.outputs)
+    for (const std::uint32_t index : method_.outputs) {
+      const auto* scalar = std::get_if<Scalar>(&method_.values[index]);
+      if (scalar != nullptr && std::holds_alternative<std::string>(*scalar)) {
+        return error(Code::Unsupported,
+                     "the program returns a text, which a .pte file has no place for");
+      }
       plan->outputs.push_back(static_cast<std::int32_t>(index));
+    }
     plan->container_meta_type = container_meta();
     plan->delegates.push_back(delegate());
     plan->chains.push_back(chain());
@@ -72,7 +86,7 @@ class MethodWriter {
 
  private:
   // Every input and result is alive during the one call, so none shares memory.
-  Status add_value(const TensorType& type, pte::ExecutionPlanT& plan) {
+  Result<pte::TensorT> planned_tensor(const TensorType& type) {
     pte::TensorT tensor;
     tensor.scalar_type = scalar_type(type.dtype);
     for (const std::int64_t size : type.shape) {
@@ -90,19 +104,36 @@ class MethodWriter {
     tensor.allocation->memory_offset_high = static_cast<std::uint32_t>(planned_ >> 32U);
     planned_ += aligned(static_cast<std::uint64_t>(numel(type.shape)) * size_of(type.dtype),
                         kTensorAlignment);
-    auto value = std::make_unique<pte::EValueT>();
-    value->value.Set(std::move(tensor));
-    plan.values.push_back(std::move(value));
-    return {};
+    return tensor;
+  }
+
+  // ExecuTorch's own writer has None for a text.
+  static void set_scalar(const Scalar& scalar, pte::ValueUnion& value) {
+    if (const auto* truth = std::get_if<bool>(&scalar)) {
+      value.Set(pte::BoolT{{}, *truth});
+    } else if (const auto* integer = std::get_if<std::int64_t>(&scalar)) {
+      value.Set(pte::IntT{{}, *integer});
+    } else if (const auto* number = std::get_if<double>(&scalar)) {
+      value.Set(pte::DoubleT{{}, *number});
+    } else {
+      value.Set(pte::NullT());
+    }
   }
 
   [[nodiscard]] std::unique_ptr<pte::ContainerMetadataT> container_meta() const {
     auto out = std::make_unique<pte::ContainerMetadataT>();
-    const std::string arguments = tuple_of_leaves(method_.inputs.size());
-    const std::string keywords = tree(R"("builtins.dict")", R"("[]")", "");
-    out->inputs = versioned(tree(R"("builtins.tuple")", R"("null")", arguments + ", " + keywords));
-    const std::size_t outputs = method_.outputs.size();
-    out->outputs = versioned(outputs == 1 ? leaf() : tuple_of_leaves(outputs));
+    out->inputs = method_.input_tree;
+    if (out->inputs.empty()) {
+      const std::string arguments = tuple_of_leaves(method_.inputs);
+      const std::string keywords = tree(R"("builtins.dict")", R"("[]")", "");
+      out->inputs =
+          versioned(tree(R"("builtins.tuple")", R"("null")", arguments + ", " + keywords));
+    }
+    out->outputs = method_.output_tree;
+    if (out->outputs.empty()) {
+      const std::size_t outputs = method_.outputs.size();
+      out->outputs = versioned(outputs == 1 ? leaf() : tuple_of_leaves(outputs));
+    }
     return out;
   }
 
@@ -124,10 +155,7 @@ class MethodWriter {
 
   [[nodiscard]] std::unique_ptr<pte::ChainT> chain() const {
     pte::DelegateCallT call;
-    for (const std::uint32_t index : method_.arguments)
-      call.args.push_back(static_cast<std::int32_t>(index));
-    for (std::size_t i = 0; i < method_.results.size(); ++i)
-      call.args.push_back(static_cast<std::int32_t>(method_.inputs.size() + i));
+    call.args.assign(method_.arguments.begin(), method_.arguments.end());
     auto instruction = std::make_unique<pte::InstructionT>();
     instruction->arguments.Set(std::move(call));
     auto out = std::make_unique<pte::ChainT>();

@@ -3,9 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "enn/executorch.hpp"
@@ -14,19 +14,25 @@
 
 namespace enn {
 
-// A method "forward". Its values are the inputs and then what the delegate computes.
+// A tensor in planned memory, or a number, text or None.
+using MethodValue = std::variant<TensorType, Scalar>;
+
+// A method "forward".
 struct DelegatedMethod {
-  std::vector<TensorType> inputs;
-  std::vector<TensorType> results;
-  std::vector<std::uint32_t> arguments;  // of the delegate's call: indices of inputs
-  std::vector<std::uint32_t> outputs;    // of the method: indices of values
-  std::span<const CompileSpec> compile_specs;
-  std::span<const std::byte> payload;
+  std::vector<MethodValue> values;  // the inputs come first
+  std::size_t inputs = 0;
+  std::vector<std::uint32_t> arguments;  // values that the delegate reads, then those it writes
+  std::vector<std::uint32_t> outputs;    // values
+  // Of the caller's, as torch.utils._pytree writes them; empty for a tuple of leaves.
+  std::string input_tree;
+  std::string output_tree;
+  std::vector<CompileSpec> compile_specs;
+  std::vector<std::byte> payload;
 };
 
 inline constexpr std::string_view kDelegateName = "EnnBackend";
 
-// Unsupported when the format has no room for a size.
+// Unsupported when the format has no room for a size, or a text is returned.
 [[nodiscard]] Result<std::vector<std::byte>> write_pte(const DelegatedMethod& method);
 
 }  // namespace enn

@@ -60,9 +60,20 @@ class Reader {
     method.name = printable(plan.name());
     ENN_ASSIGN(method.inputs, read_values(plan, plan.inputs()));
     ENN_ASSIGN(method.outputs, read_values(plan, plan.outputs()));
+    method.input_values = items(plan.inputs());
+    method.output_values = items(plan.outputs());
     for (const pte::BackendDelegate* delegate : items(plan.delegates())) {
       ENN_ASSIGN(PteDelegate read, read_delegate(*delegate));
       method.delegates.push_back(std::move(read));
+    }
+    for (const pte::Chain* chain : items(plan.chains())) {
+      for (const pte::Instruction* instruction : items(chain->instructions())) {
+        const pte::DelegateCall* call = instruction->arguments_as_DelegateCall();
+        if (call == nullptr) continue;
+        const auto delegate = static_cast<std::uint32_t>(call->delegate_index());
+        if (delegate >= method.delegates.size()) return damaged("a called delegate is not there");
+        method.calls.push_back({delegate, items(call->args())});
+      }
     }
     for (const pte::Operator* op : items(plan.operators())) {
       const std::string overload = printable(op->overload());
@@ -172,6 +183,57 @@ Result<std::vector<PteMethod>> read_pte(Bytes file) {
                                  flatbuffer.size());
   if (!pte::VerifyProgramBuffer(verifier)) return damaged("its tables do not hold together");
   return Reader(file, flatbuffer, segment_base, *pte::GetProgram(flatbuffer.data())).read();
+}
+
+Status check_single_call(const PteMethod& method) {
+  if (method.calls.size() != 1 || method.delegates.size() != 1 || !method.operators.empty()) {
+    return error(Code::Unsupported, "the program is not one call of the delegate: it has ",
+                 method.calls.size(), " calls of delegates and ", method.operators.size(),
+                 " operators outside of them; only ExecuTorch's runtime can run it");
+  }
+  return {};
+}
+
+Result<SingleCall> single_call(const PteMethod& method, std::span<const TensorType> inputs,
+                               std::span<const TensorType> results) {
+  const std::vector<std::int32_t>& arguments = method.calls.front().arguments;
+  if (arguments.size() != inputs.size() + results.size()) {
+    return error(Code::InvalidArgument, "the program calls the delegate with ", arguments.size(),
+                 " tensors, but its payload has ", inputs.size(), " inputs and ", results.size(),
+                 " outputs");
+  }
+  const auto position = [](std::span<const std::int32_t> values, std::int32_t value) {
+    return static_cast<std::size_t>(std::ranges::find(values, value) - values.begin());
+  };
+  const auto wrong_type = [](std::string_view what, std::size_t index) {
+    return error(Code::InvalidArgument, "the program's ", what, ' ', index,
+                 " has another type than the delegate's payload says");
+  };
+  SingleCall out;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    out.arguments.push_back(position(method.input_values, arguments[i]));
+    const std::size_t input = out.arguments.back();
+    if (input == method.inputs.size()) {
+      return error(Code::Unsupported, "the delegate's argument ", i,
+                   " is no input of the program; only ExecuTorch's runtime can run it");
+    }
+    if (method.inputs[input] != inputs[i]) return wrong_type("input", input);
+  }
+  const std::span<const std::int32_t> written = std::span(arguments).subspan(inputs.size());
+  for (std::size_t i = 0; i < method.outputs.size(); ++i) {
+    const std::int32_t value = method.output_values[i];
+    const std::size_t result = position(written, value);
+    const std::size_t input = position(method.input_values, value);
+    if (result == written.size() && input == method.inputs.size()) {
+      return error(Code::Unsupported, "the program's output ", i,
+                   " is neither an input nor a result of the delegate; only ExecuTorch's runtime "
+                   "can run it");
+    }
+    const bool is_input = result == written.size();
+    if (!is_input && method.outputs[i] != results[result]) return wrong_type("output", i);
+    out.outputs.push_back({is_input, is_input ? input : result});
+  }
+  return out;
 }
 
 }  // namespace enn

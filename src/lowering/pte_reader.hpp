@@ -19,13 +19,22 @@ struct PteDelegate {
   std::span<const std::byte> payload;  // within the file's bytes
 };
 
+// An instruction that calls a delegate.
+struct PteCall {
+  std::uint32_t delegate = 0;           // of PteMethod::delegates
+  std::vector<std::int32_t> arguments;  // the method's values: what the delegate reads, then writes
+};
+
 struct PteMethod {
   std::string name;
   // Types of tensors; nullopt for a number, a string or a list, or for an element type that this
   // engine does not know.
   std::vector<std::optional<TensorType>> inputs;
   std::vector<std::optional<TensorType>> outputs;
+  std::vector<std::int32_t> input_values;  // which of the method's values these are
+  std::vector<std::int32_t> output_values;
   std::vector<PteDelegate> delegates;
+  std::vector<PteCall> calls;
   std::vector<std::string> operators;  // that ExecuTorch's own kernels run, "aten::add.out"
   std::int64_t planned_bytes = 0;      // of the memory that the file plans
 };
@@ -33,5 +42,26 @@ struct PteMethod {
 // Trusts no byte: what does not hold together is an InvalidArgument. The payloads themselves are
 // not looked into.
 [[nodiscard]] Result<std::vector<PteMethod>> read_pte(std::span<const std::byte> file);
+
+// A method that is one call of one delegate and nothing else.
+struct SingleCall {
+  std::vector<std::size_t> arguments;  // for each tensor that the delegate reads, the input it is
+  // For each output of the method, the delegate's result that it is, or the input that it returns.
+  struct Output {
+    bool is_input = false;
+    std::size_t index = 0;
+  };
+  std::vector<Output> outputs;
+};
+
+// Unsupported when the method is not of this kind.
+[[nodiscard]] Status check_single_call(const PteMethod& method);
+
+// Precondition: check_single_call. `inputs` and `results` are the types that the delegate's program
+// reads and writes; InvalidArgument when they are not those of the method's values. Unsupported
+// when a tensor comes from elsewhere.
+[[nodiscard]] Result<SingleCall> single_call(const PteMethod& method,
+                                             std::span<const TensorType> inputs,
+                                             std::span<const TensorType> results);
 
 }  // namespace enn

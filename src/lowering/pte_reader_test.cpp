@@ -19,14 +19,14 @@ const TensorType kIndex{DType::Int64, {2}};
 const TensorType kScalar{DType::Bool, {}};
 
 std::vector<std::byte> file() {
-  const std::vector<std::byte> payload(300, std::byte{7});
-  const std::vector<CompileSpec> specs{{"key", {std::byte{1}, std::byte{2}}}};
-  auto bytes = write_pte({.inputs = {kImage, kIndex},
-                          .results = {kScalar},
-                          .arguments = {1, 0},
+  auto bytes = write_pte({.values = {kImage, kIndex, kScalar},
+                          .inputs = 2,
+                          .arguments = {1, 0, 2},
                           .outputs = {2, 0},
-                          .compile_specs = specs,
-                          .payload = payload});
+                          .input_tree = {},
+                          .output_tree = {},
+                          .compile_specs = {{"key", {std::byte{1}, std::byte{2}}}},
+                          .payload = std::vector<std::byte>(300, std::byte{7})});
   EXPECT_TRUE(bytes.ok());
   return bytes.value();
 }
@@ -39,6 +39,9 @@ void expect_whole(const Result<std::vector<PteMethod>>& methods) {
   EXPECT_THAT(method.inputs, ElementsAre(kImage, kIndex));
   EXPECT_THAT(method.outputs, ElementsAre(kScalar, kImage));
   EXPECT_EQ(method.planned_bytes, 192 + 16 + 16);
+  ASSERT_EQ(method.calls.size(), 1U);
+  EXPECT_EQ(method.calls[0].delegate, 0U);
+  EXPECT_THAT(method.calls[0].arguments, ElementsAre(1, 0, 2));
   EXPECT_TRUE(method.operators.empty());
   ASSERT_EQ(method.delegates.size(), 1U);
   EXPECT_EQ(method.delegates[0].id, kDelegateName);
@@ -77,6 +80,33 @@ TEST(PteReader, SaysWhatIsWrong) {
   const std::vector<std::byte> text(100, std::byte{'x'});
   EXPECT_THAT(read_pte(text).status().message(), HasSubstr("no .pte"));
   EXPECT_EQ(read_pte(text).status().code(), Code::InvalidArgument);
+}
+
+TEST(PteReader, SaysWhichInputsTheDelegateReads) {
+  const PteMethod method = read_pte(file()).value()[0];
+  ASSERT_TRUE(check_single_call(method).ok());
+  const TensorType inputs[] = {kIndex, kImage};
+  const TensorType results[] = {kScalar};
+  const auto call = single_call(method, inputs, results);
+  ASSERT_TRUE(call.ok()) << call.status().message();
+  EXPECT_THAT(call.value().arguments, ElementsAre(1, 0));
+  ASSERT_EQ(call.value().outputs.size(), 2U);
+  EXPECT_FALSE(call.value().outputs[0].is_input);
+  EXPECT_EQ(call.value().outputs[0].index, 0U);
+  EXPECT_TRUE(call.value().outputs[1].is_input);
+  EXPECT_EQ(call.value().outputs[1].index, 0U);
+
+  const TensorType swapped[] = {kImage, kIndex};
+  EXPECT_THAT(single_call(method, swapped, results).status().message(),
+              HasSubstr("input 1 has another type"));
+  EXPECT_THAT(single_call(method, std::span(inputs, 1), results).status().message(),
+              HasSubstr("3 tensors, but its payload has 1 inputs and 1 outputs"));
+  PteMethod changed = method;
+  changed.calls[0].arguments[0] = 2;
+  EXPECT_THAT(single_call(changed, inputs, results).status().message(),
+              HasSubstr("argument 0 is no input"));
+  changed.operators.emplace_back("aten::add.out");
+  EXPECT_THAT(check_single_call(changed).message(), HasSubstr("1 operators outside"));
 }
 
 // Payloads that are found lie within the file, whatever else is wrong.

@@ -1,8 +1,10 @@
 #include "pt2e/encodings.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "pt2e/aimet.hpp"
 #include "quantizer/json.hpp"
 
 namespace enn {
@@ -13,8 +15,6 @@ using nlohmann::json;
 
 constexpr std::string_view kFormat = "openenn.encodings";
 constexpr std::uint64_t kVersion = 1;
-constexpr std::string_view kAimetVersion = "1.0.0";
-constexpr std::int32_t kSignedOffset = 128;
 
 std::string text_of(const json& document) {
   return document.dump(-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace);
@@ -25,7 +25,7 @@ Status check(const std::string& name, const GivenEncoding& given) {
     return error(Code::InvalidArgument, "encoding of '", printable(name), "' has ",
                  given.scales.size(), " scales and ", given.zero_points.size(), " zero points");
   }
-  const std::int32_t lowest = given.dtype == DType::Int8 ? -kSignedOffset : 0;
+  const std::int32_t lowest = given.dtype == DType::Int8 ? -128 : 0;
   for (std::size_t i = 0; i < given.scales.size(); ++i) {
     if (!(given.scales[i] > 0)) {
       return error(Code::InvalidArgument, "encoding of '", printable(name), "' has the scale ",
@@ -39,10 +39,6 @@ Status check(const std::string& name, const GivenEncoding& given) {
   return {};
 }
 
-Status wrong(std::string_view name, std::string_view what) {
-  return error(Code::InvalidArgument, "encoding of '", printable(name), "': ", what);
-}
-
 // A number or a list of numbers, as a list.
 std::vector<json> as_list(const json& object, std::string_view member) {
   const auto found = object.find(member);
@@ -51,47 +47,50 @@ std::vector<json> as_list(const json& object, std::string_view member) {
   return {found->begin(), found->end()};
 }
 
-Result<GivenEncoding> numbers_from(const json& object, const std::string& name,
-                                   std::string_view zero_points) {
-  GivenEncoding given;
-  for (const json& item : as_list(object, "scale")) {
-    if (!item.is_number()) return wrong(name, "a scale is no number");
-    given.scales.push_back(static_cast<float>(item.get<double>()));
-  }
-  for (const json& item : as_list(object, zero_points)) {
-    if (!item.is_number_integer()) return wrong(name, "a zero point or offset is no integer");
-    const auto number = item.get<std::int64_t>();
-    // Far outside is as wrong as just outside: check() refuses both.
-    given.zero_points.push_back(
-        static_cast<std::int32_t>(std::clamp<std::int64_t>(number, -10000, 10000)));
-  }
-  return given;
-}
-
 Result<GivenEncoding> own_from(const json& object, const std::string& name) {
-  if (!object.is_object()) return wrong(name, "it is no object");
+  if (!object.is_object()) return wrong_encoding(name, "it is no object");
   ENN_ASSIGN(const std::string dtype, string_from(object, "dtype"));
-  ENN_ASSIGN(GivenEncoding given, numbers_from(object, name, "zero_point"));
-  if (dtype != "int8" && dtype != "uint8") return wrong(name, "its dtype is not int8 or uint8");
-  given.dtype = dtype == "int8" ? DType::Int8 : DType::UInt8;
-  return given;
-}
-
-Result<GivenEncoding> aimet_from(const json& object, const std::string& name) {
-  const auto bits = object.find("bw");
-  const auto dtype = object.find("dtype");
-  if (bits == object.end() || *bits != 8 || dtype == object.end() || *dtype != "INT") {
-    return wrong(name, "only integers of 8 bits are taken (\"bw\": 8, \"dtype\": \"INT\")");
+  ENN_ASSIGN(GivenEncoding given, numbers_from(object, name, "scale", "zero_point"));
+  ENN_ASSIGN(given.dtype, eight_bits_from(dtype, name));
+  if (object.contains("min") || object.contains("max")) {
+    ENN_ASSIGN(const float low, float_from(object, "min"));
+    ENN_ASSIGN(const float high, float_from(object, "max"));
+    if (low > high) return wrong_encoding(name, "its min is greater than its max");
+    given.range = {low, high};
   }
-  ENN_ASSIGN(GivenEncoding given, numbers_from(object, name, "offset"));
-  // One offset may stand for all channels.
-  if (given.zero_points.size() == 1)
-    given.zero_points.resize(given.scales.size(), given.zero_points[0]);
-  for (std::int32_t& offset : given.zero_points) offset = -offset - kSignedOffset;
   return given;
 }
 
 }  // namespace
+
+Status wrong_encoding(std::string_view name, std::string_view what) {
+  return error(Code::InvalidArgument, "encoding of '", printable(name), "': ", what);
+}
+
+Result<DType> eight_bits_from(std::string_view dtype, std::string_view name) {
+  if (dtype == "int8") return DType::Int8;
+  if (dtype == "uint8") return DType::UInt8;
+  return wrong_encoding(name, "its type is not int8 or uint8");
+}
+
+Result<GivenEncoding> numbers_from(const json& object, std::string_view name,
+                                   std::string_view scales, std::string_view zero_points) {
+  GivenEncoding given;
+  for (const json& item : as_list(object, scales)) {
+    if (!item.is_number()) return wrong_encoding(name, "a scale is no number");
+    given.scales.push_back(static_cast<float>(item.get<double>()));
+  }
+  for (const json& item : as_list(object, zero_points)) {
+    // AIMET also writes whole numbers with a decimal point.
+    if (!item.is_number() || item.get<double>() != std::floor(item.get<double>())) {
+      return wrong_encoding(name, "a zero point or offset is no integer");
+    }
+    // Far outside is as wrong as just outside: check() refuses both.
+    given.zero_points.push_back(
+        static_cast<std::int32_t>(std::clamp(item.get<double>(), -10000.0, 10000.0)));
+  }
+  return given;
+}
 
 std::string encodings_json(std::span<const Encoding> encodings) {
   json tensors = json::object();
@@ -118,34 +117,15 @@ std::string encodings_json(std::span<const Encoding> encodings) {
 }
 
 std::string aimet_json(std::span<const Encoding> encodings) {
-  json activations = json::array();
-  json parameters = json::array();
-  for (const Encoding& encoding : encodings) {
-    const QuantParams& params = encoding.params;
-    std::vector<std::int32_t> offsets;
-    for (const std::int32_t zero_point : params.zero_points) {
-      offsets.push_back(-zero_point - (encoding.dtype == DType::Int8 ? kSignedOffset : 0));
-    }
-    json item = {{"name", encoding.name},
-                 {"dtype", "INT"},
-                 {"bw", 8},
-                 {"enc_type", params.per_tensor() ? "PER_TENSOR" : "PER_CHANNEL"},
-                 {"is_sym", encoding.symmetric},
-                 {"scale", params.scales},
-                 {"offset", offsets}};
-    (encoding.parameter ? parameters : activations).push_back(std::move(item));
-  }
-  return text_of({{"version", kAimetVersion},
-                  {"activation_encodings", std::move(activations)},
-                  {"param_encodings", std::move(parameters)},
-                  {"excluded_layers", json::array()},
-                  {"producer", "openenn"}});
+  return text_of(aimet_document(encodings));
 }
 
 Result<std::map<std::string, GivenEncoding>> parse_encodings(std::string_view text) {
   ENN_ASSIGN(const json document, parse_object(text, "encodings"));
   std::map<std::string, GivenEncoding> result;
-  if (!document.contains("activation_encodings")) {
+  if (is_aimet(document)) {
+    ENN_ASSIGN(result, parse_aimet(document));
+  } else {
     ENN_TRY(check_format(document, kFormat, kVersion));
     const auto tensors = document.find("tensors");
     if (tensors == document.end() || !tensors->is_object()) {
@@ -153,25 +133,9 @@ Result<std::map<std::string, GivenEncoding>> parse_encodings(std::string_view te
     }
     for (const auto& [name, item] : tensors->items()) {
       ENN_ASSIGN(result[name], own_from(item, name));
-      ENN_TRY(check(name, result[name]));
-    }
-    return result;
-  }
-  ENN_ASSIGN(const std::string version, string_from(document, "version"));
-  if (version != kAimetVersion) {
-    return error(Code::InvalidArgument, "AIMET encodings of version '", printable(version),
-                 "' are not known; this engine reads ", kAimetVersion);
-  }
-  for (const std::string_view member : {"activation_encodings", "param_encodings"}) {
-    const auto list = document.find(member);
-    if (list == document.end()) continue;
-    if (!list->is_array()) return error(Code::InvalidArgument, "'", member, "' is no list");
-    for (const json& item : *list) {
-      ENN_ASSIGN(const std::string name, string_from(item, "name"));
-      ENN_ASSIGN(result[name], aimet_from(item, name));
-      ENN_TRY(check(name, result[name]));
     }
   }
+  for (const auto& [name, encoding] : result) ENN_TRY(check(name, encoding));
   return result;
 }
 

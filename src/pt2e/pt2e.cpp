@@ -54,6 +54,31 @@ std::vector<std::string> site_names(const Graph& graph, const Placement& placeme
   return names;
 }
 
+// The module's names of sites on parameters, where a name is of one site only; else the site's own.
+std::vector<std::string> qualified_names(const ExportedProgram& program, const Graph& fused,
+                                         const Placement& placement,
+                                         const std::vector<std::string>& names) {
+  std::vector<std::string> qualified = names;
+  std::map<std::string, int> count;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const Site& site = placement.sites[i];
+    if (!fused.value(site.value).is_constant() || site.readers.empty()) continue;
+    // The operand that the reader has in the program, before a batch norm was folded into it.
+    const std::vector<ValueId>& operands = fused.node(site.readers.front()).inputs;
+    const auto operand = std::find(operands.begin(), operands.end(), site.value) - operands.begin();
+    const ValueId original =
+        program.graph().node(site.readers.front()).inputs.at(static_cast<std::size_t>(operand));
+    const auto found = program.state().qualified_names.find(program.graph().value(original).name);
+    if (found == program.state().qualified_names.end()) continue;
+    qualified[i] = found->second;
+    ++count[found->second];
+  }
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (count[qualified[i]] > 1) qualified[i] = names[i];
+  }
+  return qualified;
+}
+
 bool is_symmetric(const GroupSpec& group) {
   const auto* spec = std::get_if<QuantizationSpec>(&group);
   return spec != nullptr && spec->qscheme != QScheme::PerTensorAffine;
@@ -61,14 +86,21 @@ bool is_symmetric(const GroupSpec& group) {
 
 }  // namespace
 
+// What outside says of a group.
+struct Given {
+  QuantParams params;
+  std::optional<ObservedRange> range{};
+};
+
 struct PreparedModel::State {
   ExportedProgram program;  // as it was annotated
   Graph graph;              // with fused batch norms
   Annotations annotations;
   Placement placement;
   Calibration calibration;
-  std::vector<std::string> names;                 // of the sites
-  std::vector<std::optional<QuantParams>> given;  // per group, from outside
+  std::vector<std::string> names;            // of the sites
+  std::vector<std::string> qualified_names;  // of the sites
+  std::vector<std::optional<Given>> given;   // per group, from outside
   std::string model;
   std::string quantizer;
   std::uint64_t samples = 0;
@@ -92,7 +124,7 @@ Result<std::vector<QuantParams>> PreparedModel::State::params() const {
   std::vector<QuantParams> params;
   for (std::size_t group = 0; group < calibration.group_count(); ++group) {
     if (given[group]) {
-      params.push_back(*given[group]);
+      params.push_back(given[group]->params);
       continue;
     }
     Result<QuantParams> observed = calibration.qparams(group);
@@ -135,12 +167,15 @@ std::vector<Encoding> PreparedModel::State::encodings(
     const std::size_t group = placement.sites[i].group;
     Encoding encoding;
     encoding.name = names[i];
+    encoding.qualified_name = qualified_names[i];
     encoding.dtype = integer_type(calibration.group(group));
     encoding.params = params[group];
     encoding.symmetric = is_symmetric(calibration.group(group));
     encoding.parameter = graph.value(placement.sites[i].value).is_constant();
     const RangeObserver* observer = calibration.observer(group);
-    if (observer != nullptr && !observer->empty() && !given[group]) {
+    if (given[group]) {
+      encoding.range = given[group]->range;
+    } else if (observer != nullptr && !observer->empty()) {
       encoding.range = {observer->low(), observer->high()};
     }
     encodings.push_back(std::move(encoding));
@@ -236,12 +271,13 @@ Result<PreparedModel> prepare_pt2e(const ExportedProgram& program, const EnnQuan
   ENN_ASSIGN(Model runner, Model::compile_graph(tapped, transformed.inputs(), transformed.outputs(),
                                                 runner_options));
   std::vector<std::string> names = site_names(graph, placement);
-  std::vector<std::optional<QuantParams>> given(placement.groups.size());
+  std::vector<std::string> qualified = qualified_names(transformed, graph, placement, names);
+  std::vector<std::optional<Given>> given(placement.groups.size());
   std::string model = model_hash(program.graph());
   return PreparedModel(std::make_unique<PreparedModel::State>(PreparedModel::State{
       std::move(transformed), std::move(graph), std::move(annotations), std::move(placement),
-      std::move(calibration), std::move(names), std::move(given), std::move(model),
-      sha256(quantizer.to_json()), 0, options, std::move(runner)}));
+      std::move(calibration), std::move(names), std::move(qualified), std::move(given),
+      std::move(model), sha256(quantizer.to_json()), 0, options, std::move(runner)}));
 }
 
 Result<std::vector<Tensor>> PreparedModel::operator()(std::span<const TensorView> inputs) {
@@ -349,22 +385,23 @@ Status PreparedModel::merge_statistics(std::string_view text) {
 
 Status PreparedModel::set_encodings(std::string_view text) {
   ENN_ASSIGN(const auto given, parse_encodings(text));
-  std::vector<std::optional<QuantParams>> params = state_->given;
+  std::vector<std::optional<Given>> all = state_->given;
   std::set<std::string> unknown;
   for (const auto& [name, encoding] : given) unknown.insert(name);
   std::map<std::size_t, std::string> set_by;
   for (std::size_t i = 0; i < state_->names.size(); ++i) {
-    const auto found = given.find(state_->names[i]);
+    auto found = given.find(state_->names[i]);
+    if (found == given.end()) found = given.find(state_->qualified_names[i]);
     if (found == given.end()) continue;
     unknown.erase(found->first);
     ENN_ASSIGN(QuantParams wanted, state_->params_of(i, found->second));
     const std::size_t group = state_->placement.sites[i].group;
     const auto [other, first] = set_by.emplace(group, state_->names[i]);
-    if (!first && *params[group] != wanted) {
+    if (!first && all[group]->params != wanted) {
       return error(Code::InvalidArgument, "'", other->second, "' and '", state_->names[i],
                    "' share their quantization, but have different encodings");
     }
-    params[group] = std::move(wanted);
+    all[group] = Given{std::move(wanted), found->second.range};
   }
   if (!unknown.empty()) {
     std::vector<std::string> names;
@@ -377,7 +414,7 @@ Status PreparedModel::set_encodings(std::string_view text) {
     }
     return error(Code::InvalidArgument, "no value of these names is quantized: ", list_str(names));
   }
-  state_->given = std::move(params);
+  state_->given = std::move(all);
   return {};
 }
 

@@ -142,7 +142,51 @@ TEST(Pt2e, EncodingsComeBackInBothFormats) {
     ASSERT_TRUE(again.ok()) << again.status().message();
     EXPECT_EQ(print(again.value().exported_program().graph()),
               print(quantized.value().exported_program().graph()));
+    if (text == quantized.value().encodings()) {
+      EXPECT_EQ(again.value().encodings(), text);
+      EXPECT_EQ(again.value().encodings_hash(), quantized.value().encodings_hash());
+    }
   }
+}
+
+// x in [-1, 2]: scale 3 / 255, zero point -43 of int8; w symmetric.
+TEST(Pt2e, ReadsEveryFormatOfAimet) {
+  PreparedModel model = prepared();
+  calibrate(model, {-1, 0, 1, 2});
+  const std::string expected = print(convert_pt2e(model).value().exported_program().graph());
+  const auto ours = nlohmann::json::parse(convert_pt2e(model).value().encodings())["tensors"];
+  nlohmann::json legacy = {{"version", "0.6.1"}};
+  nlohmann::json newest = {{"version", "2.0.0"}};
+  for (const auto& [name, encoding] : ours.items()) {
+    const char* member = encoding.contains("axis") ? "param_encodings" : "activation_encodings";
+    newest[member].push_back({{"name", name},
+                              {"output_dtype", "int8"},
+                              {"y_scale", encoding["scale"]},
+                              {"y_zero_point", encoding["zero_point"]}});
+    if (encoding["scale"].is_array()) {
+      newest[member].back().erase("y_zero_point");  // 0 when left out
+      for (const auto& scale : encoding["scale"])
+        legacy[member][name].push_back(
+            {{"bitwidth", 8}, {"dtype", "int"}, {"scale", scale}, {"offset", -128}});
+    } else {
+      // Older versions do not name the type, and write offsets with a decimal point.
+      const double offset = -encoding["zero_point"].get<double>() - 128;
+      legacy[member][name].push_back({{"bitwidth", 8},
+                                      {"is_symmetric", "False"},
+                                      {"scale", encoding["scale"]},
+                                      {"offset", offset}});
+    }
+  }
+  legacy["param_encodings"]["bias"] = {{{"bitwidth", 32}, {"dtype", "int"}}};
+  for (const nlohmann::json& document : {legacy, newest}) {
+    PreparedModel fresh = prepared("kl");
+    ASSERT_EQ(fresh.set_encodings(document.dump()).message(), "");
+    EXPECT_EQ(print(convert_pt2e(fresh).value().exported_program().graph()), expected);
+  }
+  legacy["version"] = "0.7";
+  EXPECT_THAT(model.set_encodings(legacy.dump()).message(), HasSubstr("version '0.7'"));
+  newest["param_encodings"][0]["output_dtype"] = "int4";
+  EXPECT_THAT(model.set_encodings(newest.dump()).message(), HasSubstr("not int8 or uint8"));
 }
 
 TEST(Pt2e, ErrorsNameTheThing) {

@@ -94,6 +94,13 @@ TEST(Pt2eJson, DamagedDocumentsAreTakenWholeOrRefused) {
   ASSERT_TRUE(converted.ok()) << converted.status().message();
   const std::string encodings = converted.value().encodings();
   const std::string aimet = converted.value().aimet_encodings();
+  const std::string legacy_aimet =
+      R"({"version":"0.6.1","activation_encodings":{"x":[{"bitwidth":8,"dtype":"int",)"
+      R"("is_symmetric":"False","max":2.0,"min":-1.0,"offset":-85,"scale":0.011764706}]},)"
+      R"("param_encodings":{}})";
+  const std::string newest_aimet =
+      R"({"version":"2.0.0","encodings":[{"name":"x","output_dtype":"uint8",)"
+      R"("y_scale":0.011764706,"y_zero_point":85}]})";
   const std::string configuration = quantizer.to_json();
 
   TextMutator mutator(seed);
@@ -112,7 +119,7 @@ TEST(Pt2eJson, DamagedDocumentsAreTakenWholeOrRefused) {
     } else {
       ASSERT_EQ(model.statistics(), before);
     }
-    for (const std::string* document : {&encodings, &aimet}) {
+    for (const std::string* document : {&encodings, &aimet, &legacy_aimet, &newest_aimet}) {
       text = mutator.mutate(*document);
       const Status set = model.set_encodings(text);
       expect_sentence(set, text);
@@ -127,7 +134,7 @@ TEST(Pt2eJson, DamagedDocumentsAreTakenWholeOrRefused) {
     ++taken;
     ASSERT_TRUE(EnnQuantizer::from_json(read.value().to_json()).ok()) << text;
   }
-  std::cout << 4 * kMutations << " documents, " << taken << " taken" << std::endl;
+  std::cout << 6 * kMutations << " documents, " << taken << " taken" << std::endl;
   EXPECT_GT(taken, 0);
 }
 

@@ -10,6 +10,7 @@ from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer
 from executorch.backends.samsung.serialization.compile_options import gen_samsung_backend_compile_spec
 from executorch.exir import to_edge_transform_and_lower
 from executorch.exir._serialize._program import deserialize_pte_binary
+from executorch.exir.schema import Tensor
 from executorch.exir.tensor import get_scalar_type
 from torch import nn
 from torch.export import ExportedProgram
@@ -64,12 +65,16 @@ class Encoder(nn.Module):
 
 
 class Shuffled(nn.Module):
-    """Inputs read in another order, one of them not at all; outputs in another order, one twice, one an input."""
+    """Inputs read in another order, one of them not at all; outputs in another order, one twice, one an input.
 
-    def forward(self, a, rest, unread, flag):
+    Numbers, None and a text stand between the tensors.
+    """
+
+    def forward(self, a, rest, unread, flag, times, mode, none=None):
         early = rest["b"] + a
-        late = early.half() * 2
-        return {"late": late, "rest": [early, late], "index": rest["i"] + 1, "flag": ~flag, "b": rest["b"]}
+        late = early.half() * times
+        numbers = (None, 7, 2.5, True)
+        return {"late": late, "rest": [early, numbers, late], "index": rest["i"] + 1, "flag": ~flag, "b": rest["b"]}
 
 
 SHUFFLED = (
@@ -77,6 +82,8 @@ SHUFFLED = (
     {"b": torch.randn(2, 3), "i": torch.arange(4)},
     torch.zeros(5),
     torch.tensor([True, False]),
+    2,
+    "mode",
 )
 TYPES = (torch.randn(3).half(), torch.tensor([1, 2, 3], dtype=torch.int8), torch.tensor(2.5), torch.arange(4).int())
 
@@ -114,8 +121,7 @@ def assert_planned(pte: bytes) -> None:
     unused, size = plan.non_const_buffer_sizes
     assert unused == 0
     end = 0
-    for value in plan.values:
-        tensor = value.val
+    for tensor in (value.val for value in plan.values if isinstance(value.val, Tensor)):
         assert tensor.allocation_info.memory_id == 1
         assert tensor.allocation_info.memory_offset % 16 == 0
         assert tensor.allocation_info.memory_offset >= end
