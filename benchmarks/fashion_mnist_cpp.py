@@ -40,9 +40,8 @@ def exported(folder: Path, epochs: int, images: int) -> Path:
     data = (pixels[:images], labels[:images])
     steps = epochs * (images // fashion_mnist.BATCH)
     training = fashion_mnist.train(model.train(), data, epochs, rate=0.1)
-    with common.progress() as bar:
-        for loss in bar.track(training, total=steps, description="training"):
-            assert np.isfinite(loss)
+    for loss in common.steps(training, "training", steps):
+        assert np.isfinite(loss)
     path = folder / "model.pt2"
     torch.export.save(torch.export.export(model.eval(), (torch.zeros(1, 1, 28, 28),)), path)
     return path

@@ -5,13 +5,21 @@ import socket
 import time
 import urllib.error
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 # What torch, torchao and ExecuTorch say about themselves.
 warnings.filterwarnings("ignore")
@@ -112,7 +120,9 @@ class Pte:
 
     def outputs(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
         """All outputs, as copies."""
-        return [output.clone() for output in self._method.execute(inputs)]
+        return [
+            output.clone() if isinstance(output, torch.Tensor) else output for output in self._method.execute(inputs)
+        ]
 
 
 def set_threads(threads: int) -> None:
@@ -136,14 +146,29 @@ def progress() -> Progress:
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
         console=console,
     )
 
 
-def steps(items: Sequence, description: str) -> Iterable:
-    """`items`, with a progress bar."""
-    with progress() as bar:
-        yield from bar.track(items, description=description)
+def steps(items: Iterable, description: str, total: int | None = None) -> Iterable:
+    """`items`, with a progress bar on a terminal and about ten plain lines elsewhere.
+
+    `total` is their number where they have no length.
+    """
+    if total is None:
+        total = len(items)  # type: ignore[arg-type]
+    if console.is_terminal:
+        with progress() as bar:
+            yield from bar.track(items, description=description, total=total)
+        return
+    start = time.perf_counter()
+    for done, item in enumerate(items, 1):
+        yield item
+        if done == total or done * 10 // total > (done - 1) * 10 // total:
+            seconds = time.perf_counter() - start
+            left = "" if done == total else f", about {seconds / done * (total - done):.0f} s left"
+            print(f"{description} {done}/{total}, {seconds:.1f} s{left}", flush=True)
 
 
 def best_milliseconds(functions: dict[str, Callable[[], object]], rounds: int = 7) -> dict[str, float]:

@@ -6,15 +6,13 @@ The accuracies of the last two are those of their .pte in ExecuTorch's runtime, 
 import argparse
 import copy
 import time
-from collections.abc import Iterable
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from torch import nn
 
 import fashion_mnist
-from common import DEMO_FOLDER, Pte, console, lower, quantize
+from common import DEMO_FOLDER, Pte, console, lower, quantize, steps
 from fashion_mnist import BATCH, Images, Labels
 
 INPUTS = (torch.zeros(BATCH, 1, 28, 28),)
@@ -22,17 +20,9 @@ CALIBRATION_BATCHES = 8
 FLOAT_RATE, QAT_RATE = 0.2, 0.03
 
 
-def show(items: Iterable, total: int, description: str) -> Iterable:
-    """`items`, with a progress bar that estimates the time left."""
-    columns = (BarColumn(bar_width=28), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(TextColumn("{task.description:<40}"), *columns, console=console) as bar:
-        yield from bar.track(items, total=total, description=description)
-
-
 def train(model: nn.Module, data: tuple[Images, Labels], epochs: int, rate: float, description: str) -> None:
     """Trains `model`, with a progress bar."""
-    steps = epochs * (len(data[0]) // BATCH)
-    for _ in show(fashion_mnist.train(model, data, epochs, rate), steps, description):
+    for _ in steps(fashion_mnist.train(model, data, epochs, rate), description, epochs * (len(data[0]) // BATCH)):
         pass
 
 
@@ -87,7 +77,7 @@ def accuracy_of_program(quantized: torch.fx.GraphModule, test: tuple[Images, Lab
 
 
 def accuracy(function, test: tuple[Images, Labels], description: str) -> float:
-    batches = show(fashion_mnist.batches(test), len(test[0]) // BATCH, description)
+    batches = steps(fashion_mnist.batches(test), description, len(test[0]) // BATCH)
     return fashion_mnist.top1(function, batches)
 
 

@@ -67,10 +67,10 @@ class Encoder(nn.Module):
 class Shuffled(nn.Module):
     """Inputs read in another order, one of them not at all; outputs in another order, one twice, one an input.
 
-    Numbers, None and a text stand between the tensors.
+    Numbers and None stand between the tensors.
     """
 
-    def forward(self, a, rest, unread, flag, times, mode, none=None):
+    def forward(self, a, rest, unread, flag, times):
         early = rest["b"] + a
         late = early.half() * times
         numbers = (None, 7, 2.5, True)
@@ -83,7 +83,6 @@ SHUFFLED = (
     torch.zeros(5),
     torch.tensor([True, False]),
     2,
-    "mode",
 )
 TYPES = (torch.randn(3).half(), torch.tensor([1, 2, 3], dtype=torch.int8), torch.tensor(2.5), torch.arange(4).int())
 
@@ -154,6 +153,9 @@ def test_both_doors_give_the_same(name: str) -> None:
     actual = common.Pte(result["cpp_pte"]).outputs(*flat)
     assert len(expected) == len(actual) > 0
     for one, other in zip(expected, actual, strict=True):
+        if not isinstance(one, torch.Tensor):
+            assert one == other
+            continue
         assert one.dtype == other.dtype
         assert torch.equal(one, other)
 
