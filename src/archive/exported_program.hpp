@@ -56,7 +56,7 @@ struct ExportedProgram::State : std::enable_shared_from_this<ExportedProgram::St
   std::vector<NamedType> outputs;
   std::optional<Pytree> input_tree;
   std::optional<Pytree> output_tree;
-  NamedValues values;            // of the archive's names
+  NamedValues values;  // of the archive's names
   // Of parameters, buffers and constants, by the archive's names: "conv.weight" of "p_conv_weight".
   std::unordered_map<std::string, std::string> qualified_names;
   std::vector<CallNodes> calls;  // of the archive's nodes, in their order
