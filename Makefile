@@ -42,10 +42,12 @@ test-upstream:  ## the tests of upstream's Exynos backend, unmodified, against o
 	@python tests/upstream/run.py samsung
 
 .PHONY: test-suite
-test-suite:  ## ExecuTorch's cross-backend suite in our flows and XNNPACK's (hours)
+test-suite:  ## ExecuTorch's cross-backend suite in our flows and XNNPACK's (hours; goes on where it was stopped)
 	@scripts/setup.sh upstream
 	@scripts/build_wheel.sh
-	@python tests/upstream/run.py operators; operators=$$?; python tests/upstream/run.py models && exit $$operators
+	@mkdir -p build
+	@python tests/upstream/run.py operators --journal build/suite_operators.jsonl; operators=$$?; \
+	  python tests/upstream/run.py models --journal build/suite_models.jsonl && exit $$operators
 
 .PHONY: lint
 lint:  ## format, clang-tidy, ruff, mypy, layers, names, paths, generated files, links

@@ -46,6 +46,21 @@ double mean_squared_error(const Histogram& histogram, const Grid& grid) {
   return error;
 }
 
+// Few values do not show how far others go. Of n uniformly distributed values, the bounds are best
+// estimated (without bias, with the least variance) by the extremes widened by their distance over
+// n - 1. A bound that is clipped stays, and so does zero, which most often is what an operator
+// cannot pass.
+ClippedRange with_margin(const Histogram& histogram, ClippedRange range) {
+  double count = 0;
+  for (const float bin : histogram.counts) count += static_cast<double>(bin);
+  if (count <= 1) return range;
+  const auto margin = static_cast<float>(
+      (static_cast<double>(histogram.high) - static_cast<double>(histogram.low)) / (count - 1));
+  if (range.low == histogram.low && range.low != 0) range.low -= margin;
+  if (range.high == histogram.high && range.high != 0) range.high += margin;
+  return range;
+}
+
 float fraction(float bound, int step) {
   return static_cast<float>(static_cast<double>(bound) * step / kSteps);
 }
@@ -137,7 +152,7 @@ ClippedRange search_mse(const Histogram& histogram, const GridOf& grid_of) {
       consider({fraction(histogram.low, step), best.high});
     }
   }
-  return best;
+  return with_margin(histogram, best);
 }
 
 ClippedRange search_kl(const Histogram& histogram, const GridOf& grid_of) {

@@ -29,17 +29,37 @@ SETS = {
 }
 
 
-class Recorder:
-    """One row per test: which flow, what came of it, why."""
+def name_of(item: pytest.Item) -> str:
+    return item.nodeid.split("site-packages/")[-1]
 
-    def __init__(self) -> None:
+
+class Recorder:
+    """One row per test: which flow, what came of it, why.
+
+    With a journal, rows are lines of JSON in it as they come, and tests that have one are not run again.
+    """
+
+    def __init__(self, journal: Path | None) -> None:
+        self.journal = journal
         self.rows: list[dict[str, str]] = []
+        if journal is not None and journal.exists():
+            # The last line is cut when the run was.
+            lines = journal.read_text().splitlines(keepends=True)
+            self.rows = [json.loads(line) for line in lines if line.endswith("\n")]
+            journal.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        done = {row["test"] for row in self.rows}
+        items[:] = [item for item in items if name_of(item) not in done]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo):
         report = yield
         if call.when == "call" or (report.outcome != "passed" and call.when == "setup"):
-            self.rows.append({"test": item.nodeid.split("site-packages/")[-1], **self._outcome(item, report)})
+            self.rows.append({"test": name_of(item), **self._outcome(item, report)})
+            if self.journal is not None:
+                with self.journal.open("a") as file:
+                    file.write(json.dumps(self.rows[-1]) + "\n")
         return report
 
     @staticmethod
@@ -61,7 +81,7 @@ def counts(rows: list[dict[str, str]]) -> dict[str, dict[str, int]]:
 
 def run(name: str, arguments: argparse.Namespace) -> dict[str, dict[str, int]]:
     plugin, root, folders = SETS[name]
-    recorder = Recorder()
+    recorder = Recorder(arguments.journal)
     options = [
         "-q",
         "-p",
@@ -80,8 +100,6 @@ def run(name: str, arguments: argparse.Namespace) -> dict[str, dict[str, int]]:
     for row in recorder.rows:
         if row["result"].startswith(("Fail", "failed")) and row["flow"].startswith("enn"):
             print(f"{row['result']}: {row['test']}: {row['error'].splitlines()[0] if row['error'] else ''}")
-    if arguments.rows:
-        Path(arguments.rows).write_text(json.dumps(recorder.rows, indent=1))
     return counts(recorder.rows)
 
 
@@ -89,7 +107,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("set", choices=SETS)
     parser.add_argument("-k", dest="select", help="only the tests that match, as pytest's -k")
-    parser.add_argument("--rows", help="write what came of each test to this JSON file")
+    parser.add_argument(
+        "--journal", type=Path, help="write what came of each test to this file; tests that are in it are not run again"
+    )
     parser.add_argument("--record", action="store_true", help=f"write the counts to docs/{RECORD.name}")
     arguments = parser.parse_args()
     result = run(arguments.set, arguments)
