@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=list(NETWORKS), default=list(NETWORKS), metavar="NAME")
     parser.add_argument("--size", type=int, help="of images or sequences, instead of each model's usual one")
     parser.add_argument("--small", action="store_true", help="the sizes of the tests")
-    parser.add_argument("--inputs", type=int, default=4, help="how many inputs are compared")
+    parser.add_argument("--inputs", type=int, default=16, help="how many inputs are compared")
     parser.add_argument("--json", help="write the results to this file; models that are in it already stay")
     arguments = parser.parse_args()
     results: dict[str, Any] = {}

@@ -313,18 +313,4 @@ void annotate_shared(const Graph& graph, NodeId node, const QuantizationConfig& 
   annotations.set(node, std::move(annotation));
 }
 
-void annotate_average(const Graph& graph, NodeId node, const QuantizationConfig& config,
-                      Annotations& annotations) {
-  constexpr std::int64_t kRareTies = 500;
-  const Node& n = graph.node(node);
-  const std::int64_t results = numel(graph.value(n.outputs.front()).type.shape);
-  const std::int64_t count =
-      results == 0 ? 1 : numel(graph.value(n.inputs.front()).type.shape) / results;
-  if (count % 2 == 1 || count >= kRareTies) {
-    annotate_shared(graph, node, config, annotations);
-  } else {
-    annotate_all(graph, node, config, annotations);
-  }
-}
-
 }  // namespace enn

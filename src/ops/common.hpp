@@ -103,11 +103,6 @@ void annotate_all(const Graph& graph, NodeId node, const QuantizationConfig& con
 // activation spec.
 void annotate_first(const Graph& graph, NodeId node, const QuantizationConfig& config,
                     Annotations& annotations);
-// annotate_shared for an average, which lies within its operand's range whatever calibration saw;
-// where ties between two steps are frequent, annotate_all: the average of an even number n of
-// integers is one in n times, and which way it falls depends on the order of eager PyTorch's sum.
-void annotate_average(const Graph& graph, NodeId node, const QuantizationConfig& config,
-                      Annotations& annotations);
 // For results in [0, 1]: scale 1/256, with the lowest integer standing for 0, uses the whole range.
 [[nodiscard]] FixedQParamsSpec unit_interval_spec(const QuantizationConfig& config);
 // A sum that only a softmax reads: scores and a mask, whose -inf and -10^4 no 8-bit scale can hold

@@ -63,8 +63,10 @@ struct Grid {
 };
 using GridOf = std::function<Grid(ClippedRange)>;
 
-// The range whose grid has the least mean squared error, each bin standing for its centre.
-[[nodiscard]] ClippedRange search_mse(const Histogram& histogram, const GridOf& grid_of);
+// The range whose grid has the least mean squared error, each bin standing for its centre, with a
+// margin for what none of the observed tensors showed, of which there were `tensors` > 0.
+[[nodiscard]] ClippedRange search_mse(const Histogram& histogram, std::uint64_t tensors,
+                                      const GridOf& grid_of);
 // The range whose quantized distribution has the least Kullback-Leibler divergence from the
 // observed one.
 [[nodiscard]] ClippedRange search_kl(const Histogram& histogram, const GridOf& grid_of);

@@ -265,7 +265,10 @@ class HistogramRange final : public ObserverBase {
   explicit HistogramRange(QuantizationSpec spec) : ObserverBase(std::move(spec)) {}
 
   void observe(std::span<const float> values, const Shape& /*shape*/, Parallel& parallel) override {
-    if (add_values_inside(histogram_, values, parallel)) return;
+    if (add_values_inside(histogram_, values, parallel)) {
+      ++tensors_;
+      return;
+    }
     const Range range = range_of(values, parallel);
     see(range);
     if (range.low > range.high) return;
@@ -276,6 +279,7 @@ class HistogramRange final : public ObserverBase {
       return;
     }
     add_values(histogram_, values, range.low, range.high, parallel);
+    ++tensors_;
   }
 
   [[nodiscard]] bool empty() const override { return histogram_.empty; }
@@ -299,6 +303,7 @@ class HistogramRange final : public ObserverBase {
       return {};
     }
     add_histogram(histogram_, from->histogram_);
+    tensors_ += from->tensors_;
     return {};
   }
 
@@ -309,6 +314,7 @@ class HistogramRange final : public ObserverBase {
       state["low"] = histogram_.low;
       state["high"] = histogram_.high;
       state["counts"] = histogram_.counts;
+      state["tensors"] = tensors_;
     }
     return state;
   }
@@ -316,7 +322,10 @@ class HistogramRange final : public ObserverBase {
   [[nodiscard]] Status load(const json& state) override {
     ENN_TRY(check_kind(state, to_string(spec().observer)));
     Histogram histogram;
+    std::uint64_t tensors = 0;
     if (state.contains("counts")) {
+      ENN_ASSIGN(tensors, count_from(state, "tensors"));
+      if (tensors == 0) return error(Code::InvalidArgument, "a histogram is of no tensor");
       ENN_ASSIGN(histogram.counts, floats_from(state, "counts"));
       ENN_ASSIGN(histogram.low, float_from(state, "low"));
       ENN_ASSIGN(histogram.high, float_from(state, "high"));
@@ -333,6 +342,7 @@ class HistogramRange final : public ObserverBase {
       histogram.empty = false;
     }
     histogram_ = std::move(histogram);
+    tensors_ = tensors;
     load_flags(state);
     return {};
   }
@@ -347,7 +357,7 @@ class HistogramRange final : public ObserverBase {
       case Observer::Percentile:
         return search_percentile(histogram_, kPercentile);
       case Observer::Mse:
-        return search_mse(histogram_, grid_of);
+        return search_mse(histogram_, tensors_, grid_of);
       case Observer::Kl:
         return search_kl(histogram_, grid_of);
       default:
@@ -356,6 +366,7 @@ class HistogramRange final : public ObserverBase {
   }
 
   Histogram histogram_;
+  std::uint64_t tensors_ = 0;
 };
 
 }  // namespace

@@ -27,7 +27,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kStatistics = "openenn.statistics";
-constexpr std::uint64_t kStatisticsVersion = 2;
+constexpr std::uint64_t kStatisticsVersion = 3;
 
 // What statistics may be merged: the graph's text, which does not hold its larger constants, and a
 // checksum of these.

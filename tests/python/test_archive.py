@@ -276,7 +276,9 @@ def test_archives_of_earlier_versions(name: str, version: str, tmp_path: Path):
     assert_as_recorded(_core.Model.compile(program.graph).run(inputs), expected)
 
     pte, _ = _core.lower_pt2(path.read_bytes())
-    assert_as_recorded(common.Pte(pte).outputs(*map(torch.from_numpy, inputs)), expected)
+    # The .pte also gives what the model returns beside tensors.
+    outputs = common.Pte(pte).outputs(*map(torch.from_numpy, inputs))
+    assert_as_recorded([output for output in outputs if isinstance(output, torch.Tensor)], expected)
 
     copy = tmp_path / "copy.pt2"
     program.save(str(copy))

@@ -180,13 +180,12 @@ void annotate_pool(const Graph& graph, NodeId node, const QuantizationConfig& co
   const Node& n = graph.node(node);
   // A node with several results is read through its parts, which torchao observes on their own.
   if (n.outputs.size() > 1) return;
-  // A maximum and an average lie within the operand's range, whatever calibration saw.
+  // A maximum and an average lie within the operand's range, whatever calibration saw. That of a
+  // whole map is far narrower.
   const Shape& shape = graph.value(n.outputs.front()).type.shape;
   const bool global = shape.back() == 1 && (shape.size() < 4 || shape[shape.size() - 2] == 1);
-  if (n.attrs.integer("divisor_override", 0) != 0) {
+  if (n.attrs.integer("divisor_override", 0) != 0 || (n.op == Op::AvgPool2d && global)) {
     annotate_all(graph, node, config, annotations);
-  } else if (n.op == Op::AvgPool2d && global) {
-    annotate_average(graph, node, config, annotations);
   } else {
     annotate_shared(graph, node, config, annotations);
   }

@@ -180,9 +180,7 @@ void annotate_reduce(const Graph& graph, NodeId node, const QuantizationConfig& 
   const Op op = graph.node(node).op;
   // A node with several results is read through its parts, which torchao observes on their own.
   if (gives_value_and_place(op)) return;
-  if (op == Op::Mean) {
-    annotate_average(graph, node, config, annotations);
-  } else if (op == Op::Amax || op == Op::Amin) {
+  if (op == Op::Amax || op == Op::Amin) {
     annotate_shared(graph, node, config, annotations);
   } else {
     annotate_all(graph, node, config, annotations);
