@@ -8,6 +8,7 @@
 #include "archive/payloads.hpp"
 #include "archive/source_line.hpp"
 #include "archive/zip.hpp"
+#include "ops/in_place.hpp"
 #include "ops/matmul/decompose_attention.hpp"
 
 namespace enn {
@@ -45,6 +46,7 @@ class ProgramReader {
     ENN_TRY(add_leaves(graph, signature, weights, constants));
     ENN_TRY(add_calls(graph));
     ENN_TRY(set_outputs(graph));
+    ENN_TRY(check_writes_in_place(graph_));
     ENN_TRY(read_trees(module, signature));
     return verify(graph_);
   }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "ops/common.hpp"
+#include "ops/in_place.hpp"
 #include "ops/ops.hpp"
 #include "quantizer/json.hpp"
 #include "quantizer/overrides.hpp"
@@ -103,41 +104,19 @@ Annotations place(const Graph& graph, const QuantizationConfig& config) {
   return annotations;
 }
 
-bool is_view(Op op) {
-  return op == Op::Identity || op == Op::Reshape || op == Op::Permute || op == Op::Strided;
-}
-
-// An operator outside our set that changes its operand, as aten.fill_.Tensor does.
-bool writes_in_place(const Node& node) {
-  const std::string_view overload = node.target;
-  const std::size_t dot = overload.rfind('.');
-  return node.op == Op::Unknown && dot != std::string_view::npos && dot > 1 &&
-         overload[dot - 1] == '_' && overload[dot - 2] != '_';
-}
-
 // Nodes that give or read a tensor that is written in place, or a view of one, and what writes it:
-// a quantize between a tensor and its view would part them.
+// a quantize between a tensor and its view would part them. A write that nobody else sees is as
+// good as a new tensor, if the operator is one of ours.
 std::map<const Node*, std::string> readers_of_written_tensors(const Graph& graph) {
   std::map<const Node*, std::string> nodes;
-  std::set<ValueId> seen;
   for (const NodeId id : graph.order()) {
     const Node& writer = graph.node(id);
-    if (!writes_in_place(writer) || writer.inputs.empty()) continue;
+    if (!writes_in_place(writer)) continue;
+    if (writer.op != Op::Unknown && !is_write_seen(graph, id)) continue;
     const std::string reason = "a write in place ('" + writer.name + "')";
-    std::vector<ValueId> aliases = {writer.inputs[0]};
-    while (!aliases.empty()) {
-      const ValueId alias = aliases.back();
-      aliases.pop_back();
-      if (!seen.insert(alias).second) continue;
-      if (const Node* producer = graph.producer(alias); producer != nullptr) {
-        nodes.emplace(producer, reason);
-        if (is_view(producer->op)) aliases.push_back(producer->inputs[0]);
-      }
-      for (const NodeId user : graph.users(alias)) {
-        const Node& reader = graph.node(user);
-        nodes.emplace(&reader, reason);
-        if (is_view(reader.op)) aliases.push_back(reader.outputs[0]);
-      }
+    for (const ValueId alias : aliases_of(graph, writer.inputs[0])) {
+      if (const Node* producer = graph.producer(alias)) nodes.emplace(producer, reason);
+      for (const NodeId user : graph.users(alias)) nodes.emplace(&graph.node(user), reason);
     }
   }
   return nodes;
