@@ -321,3 +321,46 @@ def test_batch_norms_are_folded_where_that_changes_nothing(tmp_path: Path):
     (actual,) = quantized.run([sample.numpy()], "qdq")
     torch.testing.assert_close(torch.from_numpy(actual), model(sample), rtol=0, atol=0.1)
     assert str(quantized.exported_program.graph).count(" = batch_norm(") == 1
+
+
+class WritesIntoAView(torch.nn.Module):
+    def forward(self, x):
+        y = x * 2
+        y[:, :2].relu_()
+        return y + 1
+
+
+class WritesBehindAView(torch.nn.Module):
+    def forward(self, x):
+        y = x * 2
+        z = y.flatten(1)
+        y.relu_()
+        return z + 1
+
+
+class WritesWhereNobodyLooks(torch.nn.Module):
+    def forward(self, x):
+        y = (x * 2).flatten(1)
+        y.relu_()
+        copy = y.clone()
+        copy.neg_()
+        return y + copy.abs_()
+
+
+@pytest.mark.parametrize("model", [WritesIntoAView(), WritesBehindAView()])
+def test_writes_in_place_that_would_be_lost_are_refused(model, tmp_path: Path):
+    sample, path = torch.randn(1, 4, 3), tmp_path / "model.pt2"
+    program = torch.export.export(model, (sample,))
+    torch.export.save(program, path)
+    with pytest.raises(EnnError, match=r"node 'relu_' \(aten.relu_.default\) writes into '.*run_decompositions"):
+        _core.ExportedProgram.load(str(path))
+    torch.export.save(program.run_decompositions(), path)
+    (actual,) = _core.Model.compile(_core.ExportedProgram.load(str(path)).graph).run([sample.numpy()])
+    assert np.array_equal(actual, model(sample).numpy())
+
+
+def test_writes_in_place_that_nobody_else_sees_are_functions(tmp_path: Path):
+    model, sample, path = WritesWhereNobodyLooks(), torch.randn(1, 4, 3), tmp_path / "model.pt2"
+    torch.export.save(torch.export.export(model, (sample,)), path)
+    (actual,) = _core.Model.compile(_core.ExportedProgram.load(str(path)).graph).run([sample.numpy()])
+    assert np.array_equal(actual, model(sample).numpy())
