@@ -1,10 +1,5 @@
 // Every row of kernels.def on the layers of a network, one thread:
 //   enn_conv_bench benchmarks/shapes/mobilenet_v2.txt [Google Benchmark's options]
-// Reports multiply-adds per second; "count" is how often the layer occurs in the network.
-#include <benchmark/benchmark.h>
-
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -42,34 +37,16 @@ void run_layer(benchmark::State& state, const ConvKernel& kernel, const Layer& l
     conv->run(input.data(), output.data(), scratch, parallel);
     benchmark::ClobberMemory();
   }
-  const double products = static_cast<double>(g.pixels() * g.out_c * g.depth());
-  state.counters["MAC/s"] =
-      benchmark::Counter(products, benchmark::Counter::kIsIterationInvariantRate);
-  state.counters["count"] = layer.count;
+  report(state, layer);
 }
 
 }  // namespace
 }  // namespace enn
 
 int main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: %s <shapes file> [--benchmark_…]\n", argv[0]);
-    return EXIT_FAILURE;
-  }
-  const enn::CpuFeatures features = enn::detected_features();
-  for (const enn::Layer& layer : enn::read_layers(argv[1])) {
-    const enn::ConvGeometry& g = layer.geometry;
-    for (const enn::ConvKernel& kernel : enn::conv_kernels()) {
-      if (!features.contains(kernel.needs)) continue;
-      const bool depthwise = g.groups > 1 && g.groups == g.in_c && g.in_c == g.out_c;
-      if (!depthwise && std::string(kernel.name).starts_with("depthwise")) continue;
-      benchmark::RegisterBenchmark(
-          (kernel.name + enn::layer_name(g)).c_str(),
-          [&kernel, layer](benchmark::State& state) { enn::run_layer(state, kernel, layer); })
-          ->Unit(benchmark::kMicrosecond);
-    }
-  }
-  benchmark::RunSpecifiedBenchmarks();
-  return EXIT_SUCCESS;
+  const auto takes = [](const enn::ConvKernel& kernel, const enn::ConvGeometry& g) {
+    const bool depthwise = g.groups > 1 && g.groups == g.in_c && g.in_c == g.out_c;
+    return depthwise || !std::string(kernel.name).starts_with("depthwise");
+  };
+  return enn::bench_layers(argc, argv, enn::conv_kernels(), takes, enn::run_layer);
 }

@@ -1,12 +1,6 @@
 // Every row of kernels.def on the layers of a network, one thread:
 //   enn_conv_f32_bench benchmarks/shapes/mobilenet_v2.txt [Google Benchmark's options]
-// Reports multiply-adds per second; "count" is how often the layer occurs in the network.
-#include <benchmark/benchmark.h>
-
-#include <cstdio>
-#include <cstdlib>
 #include <limits>
-#include <string>
 #include <vector>
 
 #include "kernels/conv/bench_layers.hpp"
@@ -37,33 +31,15 @@ void run_layer(benchmark::State& state, const ConvF32Kernel& kernel, const Layer
     run_conv_f32(kernel, args, parallel);
     benchmark::ClobberMemory();
   }
-  const double products = static_cast<double>(g.pixels() * g.out_c * g.depth());
-  state.counters["MAC/s"] =
-      benchmark::Counter(products, benchmark::Counter::kIsIterationInvariantRate);
-  state.counters["count"] = layer.count;
+  report(state, layer);
 }
 
 }  // namespace
 }  // namespace enn
 
 int main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: %s <shapes file> [--benchmark_…]\n", argv[0]);
-    return EXIT_FAILURE;
-  }
-  const enn::CpuFeatures features = enn::detected_features();
-  for (const enn::Layer& layer : enn::read_layers(argv[1])) {
-    const enn::ConvGeometry& g = layer.geometry;
-    for (const enn::ConvF32Kernel& kernel : enn::conv_f32_kernels()) {
-      const bool is_reference = &kernel == &enn::conv_f32_kernels().back();
-      if (!features.contains(kernel.needs) || !takes(kernel, g) || is_reference) continue;
-      benchmark::RegisterBenchmark(
-          (kernel.name + enn::layer_name(g)).c_str(),
-          [&kernel, layer](benchmark::State& state) { enn::run_layer(state, kernel, layer); })
-          ->Unit(benchmark::kMicrosecond);
-    }
-  }
-  benchmark::RunSpecifiedBenchmarks();
-  return EXIT_SUCCESS;
+  const auto takes = [](const enn::ConvF32Kernel& kernel, const enn::ConvGeometry& g) {
+    return enn::takes(kernel, g) && &kernel != &enn::conv_f32_kernels().back();
+  };
+  return enn::bench_layers(argc, argv, enn::conv_f32_kernels(), takes, enn::run_layer);
 }
