@@ -11,8 +11,8 @@ namespace {
 
 // A result in memory of its own, whatever the operator is in the graph.
 bool copies(std::string_view target) {
-  return target.starts_with("aten.clone.") || target.starts_with("aten._to_copy.") ||
-         target.starts_with("aten.lift_fresh_copy.");
+  return target.starts_with("aten.clone.") || target.starts_with("aten.flip.") ||
+         target.find("_copy.") != std::string_view::npos;
 }
 
 bool is_view(const Node& node) {
