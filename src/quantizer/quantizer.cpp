@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -122,6 +123,29 @@ std::map<const Node*, std::string> readers_of_written_tensors(const Graph& graph
   return nodes;
 }
 
+std::vector<NodeId> readers_of(const Graph& graph, ValueId value) {
+  std::vector<NodeId> readers;
+  for (const NodeId user : graph.users(value)) {
+    const Node& node = graph.node(user);
+    if (node.op == Op::Identity) {
+      std::ranges::copy(readers_of(graph, node.outputs[0]), std::back_inserter(readers));
+    } else {
+      readers.push_back(user);
+    }
+  }
+  return readers;
+}
+
+// A sum that goes on beside a layer norm of it, as in transformers that normalize ahead of each
+// layer. Each of the sums along the way is rounded again, so that the roundings add up, while what
+// the first clips the others find clipped, and the norms make little of.
+bool is_residual_stream(const Graph& graph, const Node& node) {
+  if (node.op != Op::Add) return false;
+  const std::vector<NodeId> readers = readers_of(graph, node.outputs[0]);
+  const auto normalizes = [&](NodeId id) { return graph.node(id).op == Op::LayerNorm; };
+  return std::ranges::any_of(readers, normalizes) && !std::ranges::all_of(readers, normalizes);
+}
+
 // Inputs are quantized when something reads them in 8 bits.
 void annotate_inputs(const Graph& graph, const QuantizationConfig& config,
                      Annotations& annotations) {
@@ -174,11 +198,16 @@ Annotations EnnQuantizer::annotate(const Graph& graph) const {
   };
   exclude(graph, config, reason_of, annotations);
   if (!upstream) annotate_inputs(graph, config, annotations);
-  if (!is_qat_ && !(nodes_.empty() && operators_.empty())) {
+  if (!is_qat_) {
+    const bool standard = !upstream && observer_.empty();
     choose_observers(
         graph,
-        [this](const Node* node, std::string_view name) {
-          return observer_of_name(observer_for(node, name).value_or(""));
+        [&](const Node* node, std::string_view name) -> std::optional<Observer> {
+          if (const auto chosen = observer_for(node, name)) return observer_of_name(*chosen);
+          if (standard && node != nullptr && is_residual_stream(graph, *node)) {
+            return Observer::Percentile;
+          }
+          return std::nullopt;
         },
         annotations);
   }
