@@ -228,7 +228,15 @@ void annotate_output(const Graph& graph, NodeId node, Annotation annotation,
                      const QuantizationConfig& config, Annotations& annotations) {
   const std::vector<NodeId> followers = fused_followers(graph, node);
   for (const NodeId follower : followers) annotations.set(follower, {});
-  if (followers.empty()) {
+  const auto residual = config.is_qat ? std::nullopt : residual_sum_of(graph, node);
+  const auto quantized = [&](NodeId id) { return annotations.excluded_by(id).empty(); };
+  // Of two layers that are added, the first adds.
+  if (residual && !annotations.annotated(residual->sum) && quantized(node) &&
+      quantized(residual->sum) && std::ranges::all_of(followers, quantized)) {
+    annotate_output(graph, residual->sum,
+                    {.inputs = {{residual->residual, config.activation}}, .output = {}}, config,
+                    annotations);
+  } else if (followers.empty()) {
     annotation.output = config.activation;
   } else {
     annotations.set(followers.back(), {.inputs = {}, .output = config.activation});

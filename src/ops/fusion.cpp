@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "ops/common.hpp"
+
 namespace enn {
 namespace {
 
@@ -59,6 +61,38 @@ std::vector<NodeId> fused_followers(const Graph& graph, NodeId node) {
   }
   if (next != kNone && is_activation(graph.node(next))) followers.push_back(next);
   return followers;
+}
+
+std::optional<ResidualSum> residual_sum_of(const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
+  const std::size_t rank = graph.value(node.outputs.front()).type.shape.size();
+  // Convolutions in one dimension become images, which parts them from their readers.
+  const bool adds = node.op == Op::Linear ||
+                    (node.op == Op::Convolution && rank == 4 && !node.attrs.boolean("transposed"));
+  if (!adds) return std::nullopt;
+  const std::vector<NodeId> followers = fused_followers(graph, id);
+  NodeId last = followers.empty() ? id : followers.back();
+  if (is_activation(graph.node(last))) return std::nullopt;
+  NodeId sum = only_reader(graph, last);
+  while (sum != kNone && graph.node(sum).op == Op::Identity) {
+    last = sum;
+    sum = only_reader(graph, last);
+  }
+  if (sum == kNone) return std::nullopt;
+  const Node& add = graph.node(sum);
+  const ValueId result = graph.node(last).outputs[0];
+  if (add.op != Op::Add || add.attrs.number("alpha", 1.0) != 1.0 || is_internal(add) ||
+      is_masked_score(graph, add.outputs[0])) {
+    return std::nullopt;
+  }
+  const ValueId residual = add.inputs[add.inputs[0] == result ? 1 : 0];
+  const Value& value = graph.value(residual);
+  const Node* producer = graph.producer(residual);
+  if (residual == result || value.is_constant() || value.type != graph.value(result).type ||
+      (producer != nullptr && is_internal(*producer))) {
+    return std::nullopt;
+  }
+  return ResidualSum{sum, residual};
 }
 
 }  // namespace enn

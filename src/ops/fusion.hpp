@@ -1,8 +1,9 @@
 // Which operators run in the epilogue of the one before them. The quantizer leaves the values in
-// between unquantized; the compiler's passes fold_batch_norm and fuse_activations fuse what is left
-// so.
+// between unquantized; the compiler's passes fold_batch_norm, fuse_activations and fold_qdq fuse
+// what is left so.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "ir/graph.hpp"
@@ -16,5 +17,14 @@ namespace enn {
 // its output channels, then relu or a clamp that begins at 0, each the only reader of the value
 // before it.
 [[nodiscard]] std::vector<NodeId> fused_followers(const Graph& graph, NodeId node);
+
+// An addition that a convolution or a linear layer does before it rounds its result.
+struct ResidualSum {
+  NodeId sum = kNone;
+  ValueId residual = kNone;  // the other operand
+};
+
+// The addition of equal shapes that alone reads what `node` computes, behind a batch norm or not.
+[[nodiscard]] std::optional<ResidualSum> residual_sum_of(const Graph& graph, NodeId node);
 
 }  // namespace enn

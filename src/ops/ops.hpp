@@ -47,6 +47,12 @@ struct Traits {
   // weights of norms.
   std::size_t parameters_from = SIZE_MAX;
 };
+
+// The operand of a convolution or linear layer that is added to its result, where there is one:
+// 8-bit, of the result's shape. Only the pass fold_qdq gives them any.
+inline constexpr std::size_t kResidual = 3;
+[[nodiscard]] inline bool has_residual(const Node& node) { return node.inputs.size() > kResidual; }
+
 [[nodiscard]] Traits traits(const Graph& graph, const Node& node);
 
 // Writes the program steps that compute `node`. Precondition: all compiler passes have run.

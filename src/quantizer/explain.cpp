@@ -97,7 +97,7 @@ class Explainer {
       : graph_(graph), annotations_(annotations), kept_(kept) {
     fused_into_.assign(graph.node_count(), kNone);
     for (const NodeId id : graph.order()) {
-      for (const NodeId follower : fused_followers(graph, id)) fused_into_[follower] = id;
+      for (const NodeId follower : fused_with(id)) fused_into_[follower] = id;
     }
   }
 
@@ -111,6 +111,16 @@ class Explainer {
   }
 
  private:
+  // What runs in the epilogue of a node.
+  [[nodiscard]] std::vector<NodeId> fused_with(NodeId id) const {
+    std::vector<NodeId> nodes = fused_followers(graph_, id);
+    const auto& last = annotations_.node(nodes.empty() ? id : nodes.back());
+    if (last && !last->output) {
+      if (const auto residual = residual_sum_of(graph_, id)) nodes.push_back(residual->sum);
+    }
+    return nodes;
+  }
+
   [[nodiscard]] std::string not_float(ValueId id) const {
     return str("its values are ", to_string(graph_.value(id).type.dtype),
                "; only floats are quantized");
@@ -180,16 +190,16 @@ class Explainer {
       row.operands.emplace_back(graph_.value(operand).name, facts_of(graph_, spec));
     if (annotation.output) row.result = facts_of(graph_, *annotation.output);
     row.decision = "quantized";
-    if (annotation.inputs.empty() && fused_into_[id] != kNone &&
-        annotations_.excluded_by(fused_into_[id]).empty()) {
-      row.decision = "fused";
-      row.details.emplace_back("fused with", graph_.node(fused_into_[id]).name);
-    } else if (!annotation.output) {
-      std::string followers;
-      for (const NodeId follower : fused_followers(graph_, id))
-        followers += (followers.empty() ? "" : ", ") + graph_.node(follower).name;
-      if (!followers.empty()) row.details.emplace_back("fused with", followers);
+    std::string partners;
+    const auto add = [&](NodeId partner) {
+      partners += (partners.empty() ? "" : ", ") + graph_.node(partner).name;
+    };
+    if (fused_into_[id] != kNone && annotations_.excluded_by(fused_into_[id]).empty()) {
+      if (annotation.inputs.empty()) row.decision = "fused";
+      add(fused_into_[id]);
     }
+    if (!annotation.output) std::ranges::for_each(fused_with(id), add);
+    if (!partners.empty()) row.details.emplace_back("fused with", partners);
   }
 
   void explain_float(const Node& node, Explanation& row) const {

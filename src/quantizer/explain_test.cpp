@@ -54,5 +54,22 @@ TEST(Explain, SaysForEachValueWhetherAndHowItIsQuantized) {
       "that wins\n");
 }
 
+TEST(Explain, NamesTheSumThatALayerAddsTo) {
+  const auto parsed = parse(R"(graph {
+    input %x: float32[1, 1]
+    constant %w: float32[1, 1] = hex 0000803f
+    %l: float32[1, 1] = linear(%x, %w, none)
+    %s: float32[1, 1] = add(%l, %x)
+    return %s })");
+  ASSERT_TRUE(parsed.ok()) << parsed.status().message();
+  std::string text;
+  for (const Explanation& row :
+       explain(parsed.value(), EnnQuantizer().annotate(parsed.value()), {})) {
+    if (row.kind == "node") text += row.name + " " + row.decision;
+    for (const auto& [name, value] : row.details) text += " (" + name + " " + value + ")";
+  }
+  EXPECT_EQ(text, " (read by l)l quantized (fused with s)s quantized (fused with l)");
+}
+
 }  // namespace
 }  // namespace enn

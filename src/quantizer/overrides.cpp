@@ -71,18 +71,16 @@ bool is_operator(const Node& node, std::string_view op) {
   return to_string(node.op) == op || node.target == op;
 }
 
-void exclude(const Graph& graph, const QuantizationConfig& config,
-             const std::function<std::string(const Node&)>& excluded_by, Annotations& annotations) {
+void clear_excluded(const Graph& graph, const QuantizationConfig& config,
+                    Annotations& annotations) {
   const std::vector<NodeId> before = fused_predecessors(graph);
   std::vector<NodeId> order = graph.order();
   bool any = false;
   // From the last to the first: an output moves up a chain until a node keeps it.
   std::reverse(order.begin(), order.end());
   for (const NodeId id : order) {
-    std::string reason = excluded_by(graph.node(id));
-    if (reason.empty()) continue;
+    if (annotations.excluded_by(id).empty()) continue;
     any = true;
-    annotations.set_excluded(id, std::move(reason));
     if (!annotations.annotated(id)) continue;
     const Annotation lost = *annotations.node(id);
     annotations.clear(id);

@@ -18,11 +18,10 @@ namespace enn {
 // `op` is an IR name or the overload that the node was imported from.
 [[nodiscard]] bool is_operator(const Node& node, std::string_view op);
 
-// Takes the annotations of nodes away for which `excluded_by` gives a reason. What a node of a
-// fused chain loses, the node before it in the chain gets, so that its result is quantized still;
-// what shared a spec with an edge that is gone gets the spec of activations.
-void exclude(const Graph& graph, const QuantizationConfig& config,
-             const std::function<std::string(const Node&)>& excluded_by, Annotations& annotations);
+// Takes the annotations of the nodes away that are marked as excluded. What a node of a fused chain
+// loses, the node before it in the chain gets, so that its result is quantized still; what shared a
+// spec with an edge that is gone gets the spec of activations.
+void clear_excluded(const Graph& graph, const QuantizationConfig& config, Annotations& annotations);
 
 // Gives each spec of an activation the observer for the node that computes it; constants keep
 // theirs. `observer_of` is asked for a node of the chain that it is fused with, the last first, or

@@ -95,14 +95,12 @@ std::vector<bool> values_read_quantized(const Graph& graph, const Annotations& a
   return read;
 }
 
-Annotations place(const Graph& graph, const QuantizationConfig& config) {
-  Annotations annotations(graph);
+void place(const Graph& graph, const QuantizationConfig& config, Annotations& annotations) {
   for (const NodeId id : graph.order()) {
     if (annotations.annotated(id) || is_internal(graph.node(id))) continue;
     annotate(graph, id, config, annotations);
     if (annotations.annotated(id)) see_through_internal(graph, id, annotations);
   }
-  return annotations;
 }
 
 // Nodes that give or read a tensor that is written in place, or a view of one, and what writes it:
@@ -189,14 +187,16 @@ Annotations EnnQuantizer::annotate(const Graph& graph) const {
   }
   // From -128 the scale would be max / 127.5, and a weight of +max be clipped to 127.
   if (!upstream && is_per_channel_) config.weight.quant_min = -127;
-  Annotations annotations = upstream ? annotate_as_upstream(graph, config) : place(graph, config);
+  Annotations annotations = upstream ? annotate_as_upstream(graph, config) : Annotations(graph);
   const auto written =
       upstream ? std::map<const Node*, std::string>() : readers_of_written_tensors(graph);
-  const auto reason_of = [&](const Node& node) {
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
     const auto found = written.find(&node);
-    return found == written.end() ? excluded_by(node) : found->second;
-  };
-  exclude(graph, config, reason_of, annotations);
+    annotations.set_excluded(id, found == written.end() ? excluded_by(node) : found->second);
+  }
+  if (!upstream) place(graph, config, annotations);
+  clear_excluded(graph, config, annotations);
   if (!upstream) annotate_inputs(graph, config, annotations);
   if (!is_qat_) {
     const bool standard = !upstream && observer_.empty();

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 namespace enn {
 namespace {
 
@@ -27,7 +30,8 @@ std::string spec_text(const Graph& graph, const Spec& spec) {
 
 // One line per graph input and node that is annotated: "node: operand=spec … => spec of the
 // result".
-std::string annotations(std::string_view text, bool per_channel = true, bool is_qat = false) {
+std::string annotations(std::string_view text, bool per_channel = true, bool is_qat = false,
+                        const std::vector<std::string>& excluded = {}) {
   const auto parsed = parse(text);
   EXPECT_TRUE(parsed.ok()) << parsed.status().message();
   if (!parsed.ok()) return "";
@@ -35,6 +39,7 @@ std::string annotations(std::string_view text, bool per_channel = true, bool is_
   EXPECT_EQ(verify(graph).message(), "");
   EnnQuantizer quantizer;
   quantizer.set_quant_params(Precision::A8W8, per_channel, is_qat);
+  for (const std::string& node : excluded) quantizer.exclude_node(node);
   const Annotations result = quantizer.annotate(graph);
   std::string out;
   for (const ValueId id : graph.inputs()) {
@@ -189,6 +194,60 @@ TEST(Quantizer, GivesEachOperandOfAnAdditionItsOwnScale) {
             "y: => affine\n"
             "a: x=affine y=affine\n"
             "r: => affine\n");
+}
+
+// The layer adds the residual itself: what lies between is not rounded.
+TEST(Quantizer, QuantizesALayerBehindTheSumThatAloneReadsIt) {
+  const std::string model = std::string(kConvolution) + R"(
+    %i: float32[1, 1, 2, 2] = identity(%c)
+    %s: float32[1, 1, 2, 2] = add(%x, %i)
+    %r: float32[1, 1, 2, 2] = relu(%s)
+  )";
+  const std::string apart =
+      "x: => affine\n"
+      "c: x=affine w=channel0 => affine\n"
+      "s: x=affine i=affine\n"
+      "r: => affine\n";
+  EXPECT_EQ(annotations(model + "return %r }"),
+            "x: => affine\n"
+            "c: x=affine w=channel0\n"
+            "s: x=affine\n"
+            "r: => affine\n");
+  EXPECT_EQ(annotations(model + "return %r }", true, true), apart);  // torchao knows no such pattern
+  EXPECT_EQ(annotations(model + "return %r, %i }"), apart);
+  EXPECT_EQ(annotations(model + "return %r }", true, false, {"c"}),
+            "x: => affine\n"
+            "s: x=affine i=affine\n"
+            "r: => affine\n");
+  EXPECT_EQ(annotations(model + "return %r }", true, false, {"s"}),
+            "x: => affine\n"
+            "c: x=affine w=channel0 => affine\n"
+            "r: => affine\n");
+}
+
+TEST(Quantizer, LetsTheFirstOfTwoLayersAddTheOther) {
+  EXPECT_EQ(annotations(R"(graph {
+    input %x: float32[1, 1]
+    constant %w: float32[1, 1] = hex 0000803f
+    %a: float32[1, 1] = linear(%x, %w, none)
+    %b: float32[1, 1] = linear(%x, %w, none)
+    %s: float32[1, 1] = add(%a, %b)
+    return %s })"),
+            "x: => affine\n"
+            "a: x=affine w=channel0\n"
+            "b: x=affine w=channel0 => affine\n"
+            "s: b=affine => affine\n");
+}
+
+TEST(Quantizer, DoesNotLetALayerAddWhatBroadcastsOrIsConstantOrScaled) {
+  for (const std::string sum : {"add(%c, %e)", "add(%c, %k)", "add(%c, %x) {alpha = 2.0}",
+                                "sub(%c, %x)", "add(%c, %c)"}) {
+    const std::string text = annotations(std::string(kConvolution) + R"(
+      input %e: float32[1, 1, 1, 2]
+      constant %k: float32[1, 1, 2, 2] = hex 0000803f0000803f0000803f0000803f
+      %s: float32[1, 1, 2, 2] = )" + sum + "\n return %s }");
+    EXPECT_NE(text.find("c: x=affine w=channel0 => affine\n"), std::string::npos) << sum << text;
+  }
 }
 
 TEST(Quantizer, SharesOneScaleWhereElementsOnlyMove) {

@@ -15,7 +15,6 @@
 namespace enn {
 namespace {
 
-constexpr std::uint32_t kProgramVersion = 1;
 constexpr std::size_t kAlignment = 64;
 // Operators may read this far past an arena tensor.
 constexpr std::size_t kReadSlack = 64;
@@ -165,9 +164,9 @@ class LoadedProgram final : public Program {
       return error(Code::InvalidProgram, "the program's FlatBuffer is malformed");
     }
     const program::Program* const root = program::GetProgram(bytes);
-    if (root->version() != kProgramVersion) {
+    if (root->version() < program::Version_MIN || root->version() > program::Version_MAX) {
       return error(Code::InvalidProgram, "the program has version ", root->version(),
-                   ", this runtime runs version ", kProgramVersion);
+                   ", this runtime runs versions 1 to ", std::uint32_t{program::Version_MAX});
     }
     return root;
   }

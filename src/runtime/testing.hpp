@@ -53,7 +53,7 @@ struct ProgramMaker {
 
   program::ProgramT program;
 
-  ProgramMaker() { program.version = 1; }
+  ProgramMaker() { program.version = program::Version_MAX; }
 
   std::uint32_t tensor(program::Storage storage, std::uint64_t offset, program::DType dtype,
                        Shape shape, float scale = 1.0F, std::int32_t zero_point = 0) {

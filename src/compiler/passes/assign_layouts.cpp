@@ -60,8 +60,9 @@ class LayoutAssigner {
 
   // Weights and other parameters have layouts of their own.
   [[nodiscard]] bool is_weight(const Node& node, std::size_t operand) const {
-    const bool weighted = node.op == Op::Convolution || node.op == Op::Linear;
-    return (weighted && operand > 0) || operand >= traits(graph_, node).parameters_from;
+    if (node.op == Op::Convolution || node.op == Op::Linear)
+      return operand > 0 && operand != kResidual;
+    return operand >= traits(graph_, node).parameters_from;
   }
 
   // True when a reader of `id` works on images, itself or behind operators that take any layout.

@@ -5,6 +5,7 @@
 
 #include "compiler/passes/passes.hpp"
 #include "ops/constants.hpp"
+#include "ops/fusion.hpp"
 #include "ops/ops.hpp"
 #include "ops/qdq/qdq.hpp"
 
@@ -26,7 +27,8 @@ class QdqFolder {
         fold_requantize(id);
       } else if (const Traits rules = traits(graph_, graph_.node(id));
                  rules.quantized != QuantizedForm::None) {
-        fold_operator(id, rules.quantized);
+        if (graph_.node(id).op != Op::Add || !fold_residual_sum(id))
+          fold_operator(id, rules.quantized);
       }
     }
     graph_.erase_unused();
@@ -206,18 +208,79 @@ class QdqFolder {
     return true;
   }
 
-  void fold_operator(NodeId id, QuantizedForm form) {
-    if (form == QuantizedForm::Moves && move_before_dequantize(id)) return;
+  // The quantize node that alone reads the result of `id`, to 8 bits per tensor, or kNone.
+  [[nodiscard]] NodeId quantize_behind(NodeId id) const {
     const ValueId real = graph_.node(id).outputs[0];
     const std::vector<NodeId> users = graph_.users(real);
-    if (users.size() != 1 || graph_.is_output(real)) return;
-    const NodeId quantize = users.front();
-    if (graph_.node(quantize).op != Op::Quantize) return;
+    if (users.size() != 1 || graph_.is_output(real)) return kNone;
+    if (graph_.node(users.front()).op != Op::Quantize) return kNone;
+    const Value& result = graph_.value(graph_.node(users.front()).outputs[0]);
+    return result.quant->per_tensor() && is_byte(result.type.dtype) ? users.front() : kNone;
+  }
+
+  // The node gives the result of the quantize node behind it.
+  void take_result(NodeId id, NodeId quantize) {
+    const ValueId real = graph_.node(id).outputs[0];
     const ValueId result = graph_.node(quantize).outputs[0];
-    const TensorType type = graph_.value(result).type;
+    graph_.node(id).outputs = {result};
+    graph_.value(result).producer = id;
+    graph_.erase_node(quantize);
+    graph_.value(real).producer = quantize;  // the float value is gone with the quantize node
+  }
+
+  // The layer that computes operand `i` of a sum and for which residual_sum_of() is that sum, or
+  // kNone.
+  [[nodiscard]] NodeId layer_of_sum(NodeId sum, std::size_t i) const {
+    const NodeId layer = graph_.value(graph_.node(sum).inputs[i]).producer;
+    if (layer == kNone) return kNone;
+    const Attributes& attrs = graph_.node(layer).attrs;
+    if (attrs.has("activation_min") || attrs.has("activation_max")) return kNone;
+    const auto residual = residual_sum_of(graph_, layer);
+    return residual && residual->sum == sum ? layer : kNone;
+  }
+
+  // A layer whose result is added to an 8-bit value before it is rounded does that itself. False
+  // when the sum is none of these.
+  bool fold_residual_sum(NodeId sum) {
+    const NodeId quantize = quantize_behind(sum);
+    if (quantize == kNone) return false;
+    const DType dtype = graph_.value(graph_.node(quantize).outputs[0]).type.dtype;
+    for (std::size_t i = 0; i < 2; ++i) {
+      const NodeId layer = layer_of_sum(sum, i);
+      if (layer == kNone) continue;
+      const ValueId residual = quantized_source(graph_.node(sum).inputs[1 - i]);
+      if (residual == kNone || graph_.value(residual).type.dtype != dtype ||
+          !graph_.value(residual).quant->per_tensor()) {
+        continue;
+      }
+      std::vector<ValueId> operands = quantized_operands(graph_.node(layer), dtype);
+      if (operands.empty()) continue;
+      operands.push_back(residual);
+      Node& node = graph_.node(sum);
+      Attributes attrs = graph_.node(layer).attrs;
+      for (const auto* bound : {"activation_min", "activation_max"}) {
+        if (const AttributeValue* value = node.attrs.find(bound)) attrs.set(bound, *value);
+      }
+      node.op = graph_.node(layer).op;
+      node.target = graph_.node(layer).target;
+      node.source = graph_.node(layer).source;
+      node.inputs = std::move(operands);
+      node.attrs = std::move(attrs);
+      graph_.erase_node(layer);
+      take_result(sum, quantize);
+      return true;
+    }
+    return false;
+  }
+
+  void fold_operator(NodeId id, QuantizedForm form) {
+    if (form == QuantizedForm::Moves && move_before_dequantize(id)) return;
+    const NodeId quantize = quantize_behind(id);
+    if (quantize == kNone) return;
+    const ValueId result = graph_.node(quantize).outputs[0];
     const QuantParams params = *graph_.value(result).quant;
-    if (!params.per_tensor() || !is_byte(type.dtype)) return;
-    std::vector<ValueId> operands = quantized_operands(graph_.node(id), type.dtype);
+    std::vector<ValueId> operands =
+        quantized_operands(graph_.node(id), graph_.value(result).type.dtype);
     if (operands.empty()) return;
     if (form == QuantizedForm::Moves) {
       for (ValueId& operand : operands) {
@@ -225,10 +288,7 @@ class QdqFolder {
       }
     }
     graph_.node(id).inputs = std::move(operands);
-    graph_.node(id).outputs = {result};
-    graph_.value(result).producer = id;
-    graph_.erase_node(quantize);
-    graph_.value(real).producer = quantize;  // the float value is gone with the quantize node
+    take_result(id, quantize);
   }
 
   // Attributes of a per-tensor Quantize or Dequantize node with results of `dtype`.

@@ -34,7 +34,7 @@ void run_layer(benchmark::State& state, const ConvKernel& kernel, const Layer& l
       (reinterpret_cast<std::uintptr_t>(memory.data()) + 63) / 64 * 64);
   SerialParallel parallel;
   for (auto _ : state) {
-    conv->run(input.data(), output.data(), scratch, parallel);
+    conv->run(input.data(), nullptr, output.data(), scratch, parallel);
     benchmark::ClobberMemory();
   }
   report(state, layer);

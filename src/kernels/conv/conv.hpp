@@ -1,14 +1,18 @@
 // 8-bit convolution.
 //
-//   out[n][p][q][k] = clamp(round_half_even(fma(float(acc), multiplier[k], bias[k])) +
-//   output_zero_point,
-//                           output_min, output_max)
+//   out[n][p][q][k] = clamp(round_half_even(sum) + output_zero_point, output_min, output_max)
+//   sum = fma(float(acc), multiplier[k], bias[k])
 //   acc = sum over r, s, c of (in[n][p * stride_h - pad_top + r * dilation_h]
 //                               [q * stride_w - pad_left + s * dilation_w][g * cg + c] -
 //                               input_zero_point)
 //                             * (weight[k][r][s][c] - weight_zero_point),     exact in int32
 //
-// with cg = in_c / groups and g = k / (out_c / groups). Positions outside the input contribute 0;
+// with cg = in_c / groups and g = k / (out_c / groups). Where a residual is added,
+//
+//   sum = fma(float(residual[n][p][q][k] - residual_zero_point), residual_multiplier,
+//             fma(float(acc), multiplier[k], bias[k]))
+//
+// Positions outside the input contribute 0;
 // how much padding there is below and to the right follows from the output's size. The clamp
 // happens in float before the rounding, so that no value is too large to convert; both orders agree
 // because the limits are integers. All images are NHWC, dense. Every implementation gives the same
@@ -40,7 +44,7 @@ struct ConvGeometry {
 };
 
 // Preconditions: in_c and out_c are multiples of groups; every product of sizes fits in int64;
-// depth * 255 * max |weight - weight_zero_point| < 2^31; multiplier and bias are finite;
+// depth * 255 * max |weight - weight_zero_point| < 2^31; multipliers and bias are finite;
 // zero points lie in [0, 255] and weight_zero_point in [-128, 127]; output_min <= output_max.
 struct ConvProblem {
   ConvGeometry geometry;
@@ -52,6 +56,17 @@ struct ConvProblem {
   std::int32_t output_zero_point = 0;
   std::uint8_t output_min = 0;
   std::uint8_t output_max = 255;
+  bool adds_residual = false;
+  std::int32_t residual_zero_point = 0;
+  float residual_multiplier = 0;
+};
+
+// What a kernel adds to its results before it rounds them: multiplier * (element - zero_point).
+// Nothing when there are no elements.
+struct ConvResidual {
+  const std::uint8_t* elements = nullptr;  // one for each of the results, as far apart as these
+  std::int32_t zero_point = 0;
+  float multiplier = 0;
 };
 
 // A convolution prepared for one kernel: it owns packed copies of weights, multipliers and biases.
@@ -62,10 +77,11 @@ class Conv {
   [[nodiscard]] virtual const char* name() const noexcept = 0;
   // Bytes that run() needs at `scratch`, for the thread count it was made for.
   [[nodiscard]] virtual std::size_t scratch_bytes() const noexcept = 0;
-  // `input` and `output` do not overlap; reads nothing outside `input`. `scratch` is 64-byte
-  // aligned. parallel.thread_count() is at most the max_threads it was made for.
-  virtual void run(const std::uint8_t* input, std::uint8_t* output, std::byte* scratch,
-                   Parallel& parallel) const noexcept = 0;
+  // `residual`, of the output's shape, is null unless the problem adds one. `output` overlaps
+  // neither of the operands; reads nothing outside them. `scratch` is 64-byte aligned.
+  // parallel.thread_count() is at most the max_threads it was made for.
+  virtual void run(const std::uint8_t* input, const std::uint8_t* residual, std::uint8_t* output,
+                   std::byte* scratch, Parallel& parallel) const noexcept = 0;
 };
 
 // One row of kernels.def. make() gives nullptr for a problem that the kernel does not take.

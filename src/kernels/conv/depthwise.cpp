@@ -25,6 +25,8 @@ class DepthwiseConv final : public Conv {
     row_.zero_point = problem.output_zero_point;
     row_.low = static_cast<float>(problem.output_min - problem.output_zero_point);
     row_.high = static_cast<float>(problem.output_max - problem.output_zero_point);
+    row_.residual.zero_point = problem.residual_zero_point;
+    row_.residual.multiplier = problem.residual_multiplier;
     table_bytes_ = round_up(columns_ * g.kernel_h * static_cast<std::int64_t>(sizeof(void*)), 64);
     padding_.assign(static_cast<std::size_t>(std::max(g.in_c, kernel.width)),
                     static_cast<std::uint8_t>(problem.input_zero_point));
@@ -36,8 +38,8 @@ class DepthwiseConv final : public Conv {
     return static_cast<std::size_t>(table_bytes_ * slots_);
   }
 
-  void run(const std::uint8_t* input, std::uint8_t* output, std::byte* scratch,
-           Parallel& parallel) const noexcept override {
+  void run(const std::uint8_t* input, const std::uint8_t* residual, std::uint8_t* output,
+           std::byte* scratch, Parallel& parallel) const noexcept override {
     const ConvGeometry& g = geometry_;
     const std::int64_t rows = g.batch * g.out_h;
     const std::int64_t work = g.pixels() * g.in_c * row_.tap_count;
@@ -55,6 +57,7 @@ class DepthwiseConv final : public Conv {
         row.multiplier = multiplier_.data();
         row.bias = bias_.data();
         row.out = output + i * g.out_w * g.out_c;
+        if (residual != nullptr) row.residual.elements = residual + i * g.out_w * g.out_c;
         kernel_.row(row);
       }
     };

@@ -29,6 +29,7 @@ struct DepthwiseRow {
   float high = 0;  // output_max - zero_point
   std::int32_t zero_point = 0;
   std::uint8_t* out = nullptr;  // [pixels][channels]
+  ConvResidual residual;
 };
 
 struct DepthwiseKernel {

@@ -30,6 +30,8 @@ class IgemmConv final : public Conv {
         output_zero_point_(problem.output_zero_point),
         low_(static_cast<float>(problem.output_min - problem.output_zero_point)),
         high_(static_cast<float>(problem.output_max - problem.output_zero_point)),
+        residual_{.zero_point = problem.residual_zero_point,
+                  .multiplier = problem.residual_multiplier},
         slots_(max_threads) {
     const std::int64_t element = element_bytes(kernel);
     depth_units_ = ceil_div(geometry_.depth(), kernel.kr);
@@ -50,8 +52,8 @@ class IgemmConv final : public Conv {
     return static_cast<std::size_t>(slot_bytes_ * slots_);
   }
 
-  void run(const std::uint8_t* input, std::uint8_t* output, std::byte* scratch,
-           Parallel& parallel) const noexcept override {
+  void run(const std::uint8_t* input, const std::uint8_t* residual, std::uint8_t* output,
+           std::byte* scratch, Parallel& parallel) const noexcept override {
     const int slots = std::min(parallel.thread_count(), slots_);
     const std::int64_t row_blocks = slots > 1 ? parallel_row_blocks_ : serial_row_blocks_;
     const std::int64_t panel_blocks = slots > 1 ? parallel_panel_blocks_ : 1;
@@ -67,7 +69,7 @@ class IgemmConv final : public Conv {
         const std::int64_t row_block = job / panel_blocks % row_blocks;
         const std::int64_t row = part_begin(geometry_.pixels(), row_blocks, row_block);
         const std::int64_t row_end = part_begin(geometry_.pixels(), row_blocks, row_block + 1);
-        run_block(input, output, memory, job / panel_blocks / row_blocks, row, row_end - row,
+        run_block(input, residual, output, memory, job / panel_blocks / row_blocks, row, row_end - row,
                   part_begin(panels_, panel_blocks, panel_block),
                   part_begin(panels_, panel_blocks, panel_block + 1));
       }
@@ -141,9 +143,9 @@ class IgemmConv final : public Conv {
     return const_cast<IgemmConv*>(this)->packed_weights();
   }
 
-  void run_block(const std::uint8_t* input, std::uint8_t* output, std::byte* memory,
-                 std::int64_t group, std::int64_t row, std::int64_t rows, std::int64_t panel,
-                 std::int64_t panel_end) const {
+  void run_block(const std::uint8_t* input, const std::uint8_t* residual, std::uint8_t* output,
+                 std::byte* memory, std::int64_t group, std::int64_t row, std::int64_t rows,
+                 std::int64_t panel, std::int64_t panel_end) const {
     IgemmGather from;
     from.geometry = geometry_;
     from.input = input;
@@ -177,8 +179,12 @@ class IgemmConv final : public Conv {
     block.high = high_;
     block.zero_point = output_zero_point_;
     block.partial = partial;
-    block.out = output + row * geometry_.out_c + group * geometry_.group_out() + panel * kernel_.nr;
+    const std::int64_t first =
+        row * geometry_.out_c + group * geometry_.group_out() + panel * kernel_.nr;
+    block.out = output + first;
     block.out_stride = geometry_.out_c;
+    block.residual = residual_;
+    if (residual != nullptr) block.residual.elements = residual + first;
     run_igemm_block(kernel_, block);
   }
 
@@ -190,6 +196,7 @@ class IgemmConv final : public Conv {
   std::int32_t output_zero_point_;
   float low_;
   float high_;
+  ConvResidual residual_;  // without the elements
   int slots_;
   std::int64_t depth_units_ = 0;  // of kr elements
   std::int64_t block_units_ = 0;  // depth of one K block
@@ -234,6 +241,7 @@ void run_igemm_block(const IgemmKernel& kernel, const IgemmBlock& block) noexcep
   tile.high = block.high;
   tile.zero_point = block.zero_point;
   tile.out_stride = block.out_stride;
+  tile.residual = block.residual;
   for (std::int64_t column = 0; column < block.columns; column += kernel.nr) {
     const std::byte* panel = block.b + column / kernel.nr * block.depth_units * unit_bytes;
     tile.init = block.init + column;
@@ -251,7 +259,10 @@ void run_igemm_block(const IgemmKernel& kernel, const IgemmBlock& block) noexcep
         tile.a = block.a + begin * block.row_stride + unit * kernel.kr * element_bytes(kernel);
         tile.partial = block.partial + t * kernel.mr * kernel.nr;
         tile.row_init = block.row_init != nullptr ? block.row_init + begin : nullptr;
-        tile.out = block.out + begin * block.out_stride + column;
+        const std::int64_t first = begin * block.out_stride + column;
+        tile.out = block.out + first;
+        if (block.residual.elements != nullptr)
+          tile.residual.elements = block.residual.elements + first;
         kernel.tile(tile);
       }
     }

@@ -43,6 +43,7 @@ struct IgemmTile {
   std::int32_t zero_point = 0;
   std::uint8_t* out = nullptr;  // writes exactly rows x columns bytes
   std::int64_t out_stride = 0;
+  ConvResidual residual;
 };
 
 // Element types. S16: a = x - input_zero_point and b = w - weight_zero_point in int16; init and
@@ -97,6 +98,7 @@ struct IgemmBlock {
   std::int32_t* partial = nullptr;
   std::uint8_t* out = nullptr;
   std::int64_t out_stride = 0;
+  ConvResidual residual;
 };
 void run_igemm_block(const IgemmKernel& kernel, const IgemmBlock& block) noexcept;
 

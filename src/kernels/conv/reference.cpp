@@ -19,13 +19,21 @@ class ReferenceConv final : public Conv {
   const char* name() const noexcept override { return "conv_u8_s8_u8_reference"; }
   std::size_t scratch_bytes() const noexcept override { return 0; }
 
-  void run(const std::uint8_t* input, std::uint8_t* output, std::byte* /*scratch*/,
-           Parallel& parallel) const noexcept override {
+  void run(const std::uint8_t* input, const std::uint8_t* residual, std::uint8_t* output,
+           std::byte* /*scratch*/, Parallel& parallel) const noexcept override {
     const ConvGeometry& g = problem_.geometry;
     split(parallel, g.pixels(), g.out_c * g.depth(), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t pixel = begin; pixel < end; ++pixel) {
         for (std::int64_t k = 0; k < g.out_c; ++k) {
-          output[pixel * g.out_c + k] = requantize(accumulate(input, pixel, k), k);
+          const std::int64_t i = pixel * g.out_c + k;
+          float sum = std::fma(static_cast<float>(accumulate(input, pixel, k)),
+                               multiplier_.data()[k], bias_.data()[k]);
+          if (residual != nullptr) {
+            sum = std::fma(static_cast<float>(residual[i] - problem_.residual_zero_point),
+                           problem_.residual_multiplier, sum);
+          }
+          output[i] = static_cast<std::uint8_t>(round_and_clamp(
+              sum, problem_.output_zero_point, problem_.output_min, problem_.output_max));
         }
       }
     });
@@ -54,12 +62,6 @@ class ReferenceConv final : public Conv {
       }
     }
     return acc;
-  }
-
-  std::uint8_t requantize(std::int32_t acc, std::int64_t k) const {
-    const float v = std::fma(static_cast<float>(acc), multiplier_.data()[k], bias_.data()[k]);
-    return static_cast<std::uint8_t>(
-        round_and_clamp(v, problem_.output_zero_point, problem_.output_min, problem_.output_max));
   }
 
   ConvProblem problem_;

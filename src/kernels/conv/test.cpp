@@ -33,6 +33,7 @@ struct Case {
   std::uint8_t output_min = 0;
   std::uint8_t output_max = 255;
   Fill fill = Fill::Random;
+  bool adds_residual = false;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& c) {
@@ -42,7 +43,8 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
              << g.kernel_w << " groups " << g.groups << " stride " << g.stride_h << 'x'
              << g.stride_w << " pad " << g.pad_top << 'x' << g.pad_left << " dilation "
              << g.dilation_h << 'x' << g.dilation_w << " zx " << c.input_zero_point << " zw "
-             << c.weight_zero_point << " zy " << c.output_zero_point << " seed "
+             << c.weight_zero_point << " zy " << c.output_zero_point
+             << (c.adds_residual ? " with residual" : "") << " seed "
              << testing::test_seed();
 }
 
@@ -76,6 +78,7 @@ struct Operands {
       : input(elements(test.g.batch * test.g.in_h * test.g.in_w * test.g.in_c),
               stream % 2 == 0 ? Guarded<std::uint8_t>::Touch::Back
                               : Guarded<std::uint8_t>::Touch::Front),
+        residual(elements(test.adds_residual ? test.g.pixels() * test.g.out_c : 0)),
         weight(elements(test.g.out_c * test.g.depth())),
         multiplier(elements(test.g.out_c)),
         bias(elements(test.g.out_c)) {
@@ -92,6 +95,7 @@ struct Operands {
                                  (test.fill == Fill::Random ? 60.0F : 900.0F));
     random.fill(multiplier.span(), 0.2F * spread, 2.0F * spread);
     random.fill(bias.span(), -40.0F, 40.0F);
+    random.fill(residual.span(), 0, 255);
     problem.geometry = test.g;
     problem.weight = weight.data();
     problem.multiplier = multiplier.data();
@@ -101,11 +105,15 @@ struct Operands {
     problem.output_zero_point = test.output_zero_point;
     problem.output_min = test.output_min;
     problem.output_max = test.output_max;
+    problem.adds_residual = test.adds_residual;
+    problem.residual_zero_point = 100;
+    problem.residual_multiplier = 0.37F;
   }
 
   static std::size_t elements(std::int64_t count) { return static_cast<std::size_t>(count); }
 
   Guarded<std::uint8_t> input;
+  Guarded<std::uint8_t> residual;
   Guarded<std::int8_t> weight;
   Guarded<float> multiplier;
   Guarded<float> bias;
@@ -119,12 +127,15 @@ std::vector<std::uint8_t> run(const Conv& conv, const Operands& operands, Parall
   const std::size_t scratch_bytes = (conv.scratch_bytes() + 63) / 64 * 64;
   Guarded<std::byte> scratch(scratch_bytes);
   std::memset(scratch.data(), 0x5A, scratch.size());
-  conv.run(operands.input.data(), output.data(), scratch.data(), parallel);
+  conv.run(operands.input.data(),
+           operands.problem.adds_residual ? operands.residual.data() : nullptr, output.data(),
+           scratch.data(), parallel);
   return {output.data(), output.data() + output.size()};
 }
 
 std::vector<std::uint8_t> naive(const Case& test, const Operands& operands) {
   const ConvGeometry& g = test.g;
+  const ConvProblem& problem = operands.problem;
   std::vector<std::uint8_t> out;
   for (std::int64_t n = 0; n < g.batch; ++n)
     for (std::int64_t p = 0; p < g.out_h; ++p)
@@ -150,7 +161,14 @@ std::vector<std::uint8_t> naive(const Case& test, const Operands& operands) {
           const long double exact =
               static_cast<long double>(static_cast<float>(acc)) * operands.multiplier.data()[k] +
               operands.bias.data()[k];
-          long double v = std::nearbyint(static_cast<float>(exact));
+          auto sum = static_cast<float>(exact);
+          if (test.adds_residual) {
+            const int residual = operands.residual.data()[out.size()];
+            sum = static_cast<float>((residual - problem.residual_zero_point) *
+                                         static_cast<long double>(problem.residual_multiplier) +
+                                     sum);
+          }
+          long double v = std::nearbyint(sum);
           v += test.output_zero_point;
           v = std::min<long double>(std::max<long double>(v, test.output_min), test.output_max);
           out.push_back(static_cast<std::uint8_t>(v));
@@ -235,6 +253,10 @@ std::vector<Case> cases() {
   limits.output_max = 141;
   limits.output_zero_point = 20;
   all.push_back(limits);
+  for (std::size_t i = 0, count = all.size(); i < count; i += 2) {
+    all.push_back(all[i]);
+    all.back().adds_residual = true;
+  }
   return all;
 }
 

@@ -3,6 +3,7 @@
 #include "kernels/conv/conv_tables.hpp"
 #include "kernels/conv/igemm_gather.hpp"
 #include "kernels/conv/x86_depthwise.hpp"
+#include "kernels/conv/x86_residual.hpp"
 
 namespace enn {
 namespace {
@@ -136,9 +137,10 @@ void tile_s16(const IgemmTile& tile) {
     __m256i q[2];
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
-      const __m256 scaled =
+      __m256 scaled =
           _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[i][v]), _mm256_loadu_ps(tile.multiplier + v * 8),
                           _mm256_loadu_ps(tile.bias + v * 8));
+      if (tile.residual.elements != nullptr) scaled = add_residual(scaled, tile, i, v * 8);
       q[v] = round_and_clamp8(scaled, low, high, zero_point);
     }
     if (kVectors == 1) q[1] = q[0];

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernels/conv/conv_tables.hpp"
+#include "kernels/conv/x86_residual.hpp"
 #include "kernels/x86_avx2.hpp"
 
 namespace enn {
@@ -48,14 +49,17 @@ inline void multiply_add_taps(__m256i* acc, __m256i first, __m256i second, const
 }
 
 // The epilogue of 32 channels, as bytes in their own order. Values far below the range saturate in
-// the conversions, values above it are cut before them.
-inline __m256i depthwise_epilogue(const DepthwiseRow& row, std::int64_t group, const __m256i* acc) {
+// the conversions, values above it are cut before them. residual[v] is what there is to add to
+// acc[v], where the row adds any.
+inline __m256i depthwise_epilogue(const DepthwiseRow& row, std::int64_t group, const __m256i* acc,
+                                  const __m256i* residual) {
   const __m256 high = _mm256_set1_ps(row.high);
   const auto rounded = [&](int v) {
-    const __m256 scaled = _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[v]),
-                                          _mm256_loadu_ps(row.multiplier + group * 32 + v * 8),
-                                          _mm256_loadu_ps(row.bias + group * 32 + v * 8));
-    return _mm256_cvtps_epi32(_mm256_min_ps(scaled, high));
+    __m256 sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[v]),
+                                 _mm256_loadu_ps(row.multiplier + group * 32 + v * 8),
+                                 _mm256_loadu_ps(row.bias + group * 32 + v * 8));
+    if (residual != nullptr) sum = add_residual(sum, residual[v], row.residual);
+    return _mm256_cvtps_epi32(_mm256_min_ps(sum, high));
   };
   const __m256i zero_point = _mm256_set1_epi16(static_cast<std::int16_t>(row.zero_point));
   const __m256i minimum = _mm256_set1_epi16(
@@ -92,8 +96,21 @@ inline void depthwise_pixel(const DepthwiseRow& row, std::int64_t group, std::in
   } else {
     for (std::int64_t pair = 0; pair < pairs; ++pair) multiply_add(pair);
   }
-  store_channels(row.out + pixel * row.channels + channel, depthwise_epilogue(row, group, acc),
-                 count);
+  const std::int64_t place = pixel * row.channels + channel;
+  __m256i bytes;
+  if (row.residual.elements == nullptr) {
+    bytes = depthwise_epilogue(row, group, acc, nullptr);
+  } else {
+    const __m256i elements = load_channels(row.residual.elements + place, count);
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i even = _mm256_and_si256(elements, _mm256_set1_epi16(255));
+    const __m256i odd = _mm256_srli_epi16(elements, 8);
+    const __m256i residual[4] = {
+        _mm256_unpacklo_epi16(even, zero), _mm256_unpackhi_epi16(even, zero),
+        _mm256_unpacklo_epi16(odd, zero), _mm256_unpackhi_epi16(odd, zero)};
+    bytes = depthwise_epilogue(row, group, acc, residual);
+  }
+  store_channels(row.out + place, bytes, count);
 }
 
 // By value: stores of bytes could change what a reference refers to.

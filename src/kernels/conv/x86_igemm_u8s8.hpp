@@ -8,6 +8,7 @@
 
 #include "kernels/conv/conv_tables.hpp"
 #include "kernels/conv/igemm_gather.hpp"
+#include "kernels/conv/x86_residual.hpp"
 #include "kernels/x86_avx2.hpp"
 
 namespace enn {
@@ -127,9 +128,10 @@ void tile_u8s8(const IgemmTile& tile) {
 #pragma GCC unroll 4
     for (int e = 0; e < kEighths; ++e) {
       const __m256i sum = Lanes::eighth(acc[i][e * 8 / Lanes::kCount], e % (Lanes::kCount / 8));
-      const __m256 scaled =
+      __m256 scaled =
           _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(tile.multiplier + e * 8),
                           _mm256_loadu_ps(tile.bias + e * 8));
+      if (tile.residual.elements != nullptr) scaled = add_residual(scaled, tile, i, e * 8);
       q[e] = round_and_clamp8(scaled, low, high, zero_point);
     }
     if (kEighths % 2 == 1) q[kEighths] = q[kEighths - 1];

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <cstdlib>
 
 #include "ops/conv/execute_geometry.hpp"
@@ -17,6 +19,23 @@ Status check_accumulator(const ConvGeometry& g, std::span<const std::byte> weigh
   if (g.depth() <= INT32_MAX / (255 * std::max<std::int64_t>(largest, 1))) return {};
   return error(Code::InvalidProgram, "Conv2D sums ", g.depth(),
                " products per output, which can overflow 32 bits");
+}
+
+// The residual's tensor, or null when the operator adds none.
+Result<const TensorInfo*> bind_residual(const program::Conv2D& op, Binder& binder,
+                                        const TensorInfo& output) {
+  if (op.residual() == UINT32_MAX) return nullptr;
+  ENN_ASSIGN(const TensorInfo* residual, binder.tensor(op.residual()));
+  ENN_TRY(check_dtype("Conv2D residual", *residual, {program::DType_UInt8}));
+  ENN_TRY(check_quantization("Conv2D residual", *residual));
+  ENN_TRY(check_not_in_place("Conv2D residual", *residual, output));
+  if (residual->shape != output.shape) {
+    return error(Code::InvalidProgram, "Conv2D has residual ", list_str(residual->shape),
+                 " and output ", list_str(output.shape), ", which differ");
+  }
+  if (!std::isfinite(op.residual_multiplier()))
+    return error(Code::InvalidProgram, "Conv2D has a residual_multiplier that is not finite");
+  return residual;
 }
 
 }  // namespace
@@ -53,11 +72,20 @@ Result<OperatorPtr> bind_conv2d(const program::Conv2D& op, Binder& binder) {
   problem.output_zero_point = output.zero_point;
   problem.output_min = op.output_min();
   problem.output_max = op.output_max();
+  ENN_ASSIGN(const TensorInfo* residual, bind_residual(op, binder, output));
+  if (residual != nullptr) {
+    problem.adds_residual = true;
+    problem.residual_zero_point = residual->zero_point;
+    problem.residual_multiplier = op.residual_multiplier();
+  }
   std::unique_ptr<Conv> conv = make_conv(problem, binder.features(), binder.max_threads());
   binder.request_scratch(conv->scratch_bytes());
   const char* name = conv->name();
-  return make_operator(name, [conv = std::move(conv), &input, &output](const Frame& frame) {
+  return make_operator(name, [conv = std::move(conv), &input, residual,
+                              &output](const Frame& frame) {
+    const auto* added = residual != nullptr ? frame.read(*residual) : nullptr;
     conv->run(reinterpret_cast<const std::uint8_t*>(frame.read(input)),
+              reinterpret_cast<const std::uint8_t*>(added),
               reinterpret_cast<std::uint8_t*>(frame.write(output)), frame.scratch, *frame.parallel);
   });
 }

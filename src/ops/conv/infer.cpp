@@ -23,7 +23,8 @@ std::int64_t result_extent(const Node& node, std::int64_t in, std::int64_t kerne
 }  // namespace
 
 Result<std::vector<TensorType>> infer_conv(const Graph& graph, const Node& node) {
-  if (node.inputs.size() != 3) return error(Code::InvalidGraph, "expected input, weight and bias");
+  if (node.inputs.size() != 3 && !has_residual(node))
+    return error(Code::InvalidGraph, "expected input, weight and bias");
   const TensorType& input = graph.value(node.inputs[0]).type;
   const Shape& weight = graph.value(node.inputs[1]).type.shape;
   const std::size_t rank = weight.size();

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "ops/constants.hpp"
+#include "ops/ops.hpp"
 #include "ops/program_builder.hpp"
 
 namespace enn {
@@ -87,6 +88,12 @@ Status lower_quantized(const Graph& graph, const Node& node, ProgramBuilder& bui
   const StoredRange range = stored_range(output, node.attrs);
   op.output_min = static_cast<std::uint8_t>(range.minimum);
   op.output_max = static_cast<std::uint8_t>(range.maximum);
+  if (has_residual(node)) {
+    const ValueId residual = node.inputs[kResidual];
+    op.residual = builder.read_as(residual, output_shape);
+    op.residual_multiplier =
+        static_cast<float>(static_cast<double>(graph.value(residual).quant->scale()) / step);
+  }
   builder.emit(node, std::move(op));
   return {};
 }

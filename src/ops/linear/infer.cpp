@@ -3,7 +3,8 @@
 namespace enn {
 
 Result<std::vector<TensorType>> infer_linear(const Graph& graph, const Node& node) {
-  if (node.inputs.size() != 3) return error(Code::InvalidGraph, "expected input, weight and bias");
+  if (node.inputs.size() != 3 && !has_residual(node))
+    return error(Code::InvalidGraph, "expected input, weight and bias");
   const TensorType& input = graph.value(node.inputs[0]).type;
   const Shape& weight = graph.value(node.inputs[1]).type.shape;
   if (weight.size() != 2 || input.shape.empty() || input.shape.back() != weight[1]) {
