@@ -228,14 +228,24 @@ void annotate_output(const Graph& graph, NodeId node, Annotation annotation,
                      const QuantizationConfig& config, Annotations& annotations) {
   const std::vector<NodeId> followers = fused_followers(graph, node);
   for (const NodeId follower : followers) annotations.set(follower, {});
-  const auto residual = config.is_qat ? std::nullopt : residual_sum_of(graph, node);
   const auto quantized = [&](NodeId id) { return annotations.excluded_by(id).empty(); };
   // Of two layers that are added, the first adds.
-  if (residual && !annotations.annotated(residual->sum) && quantized(node) &&
-      quantized(residual->sum) && std::ranges::all_of(followers, quantized)) {
+  const auto fuses = [&](const std::optional<FusedSum>& sum) {
+    return sum && !annotations.annotated(sum->sum) && quantized(sum->sum) && quantized(node) &&
+           std::ranges::all_of(followers, quantized);
+  };
+  // torchao's training has no such pattern: it would look for a quantized layer.
+  const auto residual = config.is_qat ? std::nullopt : residual_sum_of(graph, node);
+  const auto affine = affine_sum_of(graph, node);
+  if (fuses(residual)) {
     annotate_output(graph, residual->sum,
-                    {.inputs = {{residual->residual, config.activation}}, .output = {}}, config,
+                    {.inputs = {{residual->operand, config.activation}}, .output = {}}, config,
                     annotations);
+  } else if (fuses(affine)) {
+    annotate_output(graph, affine->sum, {}, config, annotations);
+    std::erase_if(annotation.inputs, [&](const auto& input) {
+      return is_constant_expression(graph, input.first);
+    });
   } else if (followers.empty()) {
     annotation.output = config.activation;
   } else {

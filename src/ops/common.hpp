@@ -114,8 +114,8 @@ void annotate_first(const Graph& graph, NodeId node, const QuantizationConfig& c
 void annotate_shared(const Graph& graph, NodeId node, const QuantizationConfig& config,
                      Annotations& annotations);
 // Sets the annotation of `node`, with the activation spec on its result, or on that of the last of
-// its fused_followers. In front of its residual_sum_of it is the sum that is annotated so, but not
-// when the user leaves one of the nodes in float, nor in quantization-aware training.
+// its fused_followers. In front of a sum that is fused with it (fusion.hpp) it is the sum that is
+// annotated so, but not when the user leaves one of the nodes in float.
 void annotate_output(const Graph& graph, NodeId node, Annotation annotation,
                      const QuantizationConfig& config, Annotations& annotations);
 

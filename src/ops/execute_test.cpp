@@ -126,6 +126,8 @@ struct ConvTable {
   std::int32_t weight_zero_point = 0;
   std::uint8_t output_min = 0, output_max = 255;
   std::uint32_t input = 0, weight = 0, multiplier = 0, bias = 0, output = 0;
+  std::uint32_t residual = UINT32_MAX;
+  float residual_multiplier = 0.0F;
 };
 
 Status run_conv(Bench& bench, const std::function<void(Bench&, ConvTable&)>& spoil) {
@@ -141,8 +143,8 @@ Status run_conv(Bench& bench, const std::function<void(Bench&, ConvTable&)>& spo
   return bench.run<program::Conv2D>(bind_conv2d, [&](flatbuffers::FlatBufferBuilder& builder) {
     return program::CreateConv2D(builder, t.input, t.weight, t.multiplier, t.bias, t.output,
                                  t.weight_zero_point, t.groups, t.stride_h, t.stride_w, t.pad_top,
-                                 t.pad_left, t.dilation_h, t.dilation_w, t.output_min,
-                                 t.output_max);
+                                 t.pad_left, t.dilation_h, t.dilation_w, t.output_min, t.output_max,
+                                 t.residual, t.residual_multiplier);
   });
 }
 
@@ -158,6 +160,24 @@ TEST(BindConv2D, Computes) {
   EXPECT_EQ(out[24], 36 * 4 / 4 + 1 + 7);
   EXPECT_EQ(out[25], 36 * 4 / 2 - 2 + 7);
   EXPECT_EQ(bench.cost, 50U * 36U);
+}
+
+TEST(BindConv2D, AddsAResidual) {
+  Bench bench;
+  std::uint32_t output = 0;
+  const Status status = run_conv(bench, [&](Bench& b, ConvTable& t) {
+    Bytes elements(50, 9);
+    elements[24] = 19;
+    t.residual = b.input(DType_UInt8, {1, 5, 5, 2}, elements);
+    b.info(t.residual).zero_point = 5;
+    t.residual_multiplier = 2.0F;
+    output = t.output;
+  });
+  ASSERT_TRUE(status.ok()) << status.message();
+  const Bytes out = bench.values<std::uint8_t>(output);
+  EXPECT_EQ(out[0], 16 * 4 / 4 + 1 + 2 * (9 - 5) + 7);
+  EXPECT_EQ(out[1], 16 * 4 / 2 - 2 + 2 * (9 - 5) + 7);
+  EXPECT_EQ(out[24], 36 * 4 / 4 + 1 + 2 * (19 - 5) + 7);
 }
 
 TEST(BindConv2D, Refuses) {
@@ -197,6 +217,23 @@ TEST(BindConv2D, Refuses) {
          t.output_max = 8;
        }},
       {"over its input", [](Bench&, ConvTable& t) { t.output = t.input; }},
+      {"no tensor", [](Bench&, ConvTable& t) { t.residual = 99; }},
+      {"over its input", [](Bench&, ConvTable& t) { t.residual = t.output; }},
+      {"which differ", [](Bench&, ConvTable& t) { t.residual = t.input; }},
+      {"has dtype Float32",
+       [](Bench& b, ConvTable& t) {
+         t.residual = b.input(DType_Float32, {1, 5, 5, 2}, Floats(50, 1.0F));
+       }},
+      {"zero point 256",
+       [](Bench& b, ConvTable& t) {
+         t.residual = b.input(DType_UInt8, {1, 5, 5, 2}, Bytes(50, 1));
+         b.info(t.residual).zero_point = 256;
+       }},
+      {"residual_multiplier",
+       [](Bench& b, ConvTable& t) {
+         t.residual = b.input(DType_UInt8, {1, 5, 5, 2}, Bytes(50, 1));
+         t.residual_multiplier = NAN;
+       }},
   };
   for (const Refusal& refusal : all) {
     Bench bench;

@@ -45,6 +45,27 @@ bool is_activation(const Node& next) {
   return next.op == Op::Clamp && next.attrs.number("min") == 0.0 && next.attrs.has("min");
 }
 
+// The addition that alone reads the result of `node`, perhaps behind identities.
+std::optional<FusedSum> sum_behind(const Graph& graph, NodeId node) {
+  NodeId sum = only_reader(graph, node);
+  while (sum != kNone && graph.node(sum).op == Op::Identity) {
+    node = sum;
+    sum = only_reader(graph, node);
+  }
+  if (sum == kNone) return std::nullopt;
+  const Node& add = graph.node(sum);
+  if (add.op != Op::Add || add.attrs.number("alpha", 1.0) != 1.0 || is_internal(add) ||
+      add.inputs[0] == add.inputs[1] || is_masked_score(graph, add.outputs[0])) {
+    return std::nullopt;
+  }
+  const ValueId result = graph.node(node).outputs[0];
+  return FusedSum{sum, add.inputs[add.inputs[0] == result ? 1 : 0]};
+}
+
+bool is_float_constant(const Graph& graph, ValueId id) {
+  return graph.value(id).type.dtype == DType::Float32 && is_constant_expression(graph, id);
+}
+
 }  // namespace
 
 bool has_activation_range(Op op) { return fusion_of(op) != nullptr; }
@@ -63,7 +84,7 @@ std::vector<NodeId> fused_followers(const Graph& graph, NodeId node) {
   return followers;
 }
 
-std::optional<ResidualSum> residual_sum_of(const Graph& graph, NodeId id) {
+std::optional<FusedSum> residual_sum_of(const Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
   const std::size_t rank = graph.value(node.outputs.front()).type.shape.size();
   // Convolutions in one dimension become images, which parts them from their readers.
@@ -71,28 +92,47 @@ std::optional<ResidualSum> residual_sum_of(const Graph& graph, NodeId id) {
                     (node.op == Op::Convolution && rank == 4 && !node.attrs.boolean("transposed"));
   if (!adds) return std::nullopt;
   const std::vector<NodeId> followers = fused_followers(graph, id);
-  NodeId last = followers.empty() ? id : followers.back();
+  const NodeId last = followers.empty() ? id : followers.back();
   if (is_activation(graph.node(last))) return std::nullopt;
-  NodeId sum = only_reader(graph, last);
-  while (sum != kNone && graph.node(sum).op == Op::Identity) {
-    last = sum;
-    sum = only_reader(graph, last);
+  const auto sum = sum_behind(graph, last);
+  if (!sum) return std::nullopt;
+  const Value& residual = graph.value(sum->operand);
+  const Node* producer = graph.producer(sum->operand);
+  const bool fits =
+      !residual.is_constant() && (producer == nullptr || !is_internal(*producer)) &&
+      residual.type == graph.value(graph.node(sum->sum).outputs[0]).type &&
+      residual.type == graph.value(node.outputs.front()).type;
+  return fits ? sum : std::nullopt;
+}
+
+std::optional<std::size_t> channel_dim(const Shape& constant, const Shape& shape) {
+  const std::size_t rank = shape.size();
+  if (constant.empty() || constant.size() > rank) return std::nullopt;
+  for (const std::size_t dim : {rank - 1, std::size_t{1}}) {
+    if (dim == 1 && rank != 4 && rank != 2) continue;
+    if (dim + constant.size() < rank) continue;
+    const std::size_t own = dim + constant.size() - rank;
+    if (constant[own] == shape[dim] && numel(constant) == shape[dim]) return dim;
   }
-  if (sum == kNone) return std::nullopt;
-  const Node& add = graph.node(sum);
-  const ValueId result = graph.node(last).outputs[0];
-  if (add.op != Op::Add || add.attrs.number("alpha", 1.0) != 1.0 || is_internal(add) ||
-      is_masked_score(graph, add.outputs[0])) {
+  return std::nullopt;
+}
+
+std::optional<FusedSum> affine_sum_of(const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
+  if (node.op != Op::Mul || is_internal(node)) return std::nullopt;
+  const auto sum = sum_behind(graph, id);
+  if (!sum) return std::nullopt;
+  const TensorType& type = graph.value(node.outputs[0]).type;
+  const std::size_t scale = is_constant_expression(graph, node.inputs[0]) ? 0 : 1;
+  if (!is_float_constant(graph, node.inputs[scale]) ||
+      is_constant_expression(graph, node.inputs[1 - scale]) ||
+      !is_float_constant(graph, sum->operand) || graph.value(node.inputs[1 - scale]).type != type ||
+      graph.value(graph.node(sum->sum).outputs[0]).type != type) {
     return std::nullopt;
   }
-  const ValueId residual = add.inputs[add.inputs[0] == result ? 1 : 0];
-  const Value& value = graph.value(residual);
-  const Node* producer = graph.producer(residual);
-  if (residual == result || value.is_constant() || value.type != graph.value(result).type ||
-      (producer != nullptr && is_internal(*producer))) {
-    return std::nullopt;
-  }
-  return ResidualSum{sum, residual};
+  const auto dim = channel_dim(graph.value(node.inputs[scale]).type.shape, type.shape);
+  const bool fits = dim && dim == channel_dim(graph.value(sum->operand).type.shape, type.shape);
+  return fits ? sum : std::nullopt;
 }
 
 }  // namespace enn

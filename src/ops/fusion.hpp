@@ -18,13 +18,22 @@ namespace enn {
 // before it.
 [[nodiscard]] std::vector<NodeId> fused_followers(const Graph& graph, NodeId node);
 
-// An addition that a convolution or a linear layer does before it rounds its result.
-struct ResidualSum {
+// An addition that the operator before it does ahead of rounding.
+struct FusedSum {
   NodeId sum = kNone;
-  ValueId residual = kNone;  // the other operand
+  ValueId operand = kNone;  // the other one
 };
 
-// The addition of equal shapes that alone reads what `node` computes, behind a batch norm or not.
-[[nodiscard]] std::optional<ResidualSum> residual_sum_of(const Graph& graph, NodeId node);
+// The addition of equal shapes that alone reads what a convolution or a linear layer computes,
+// behind a batch norm or not.
+[[nodiscard]] std::optional<FusedSum> residual_sum_of(const Graph& graph, NodeId node);
+
+// The addition of a constant that alone reads the product of a value and a constant, both constants
+// with one element per channel: an affine map (ops/channel_affine).
+[[nodiscard]] std::optional<FusedSum> affine_sum_of(const Graph& graph, NodeId node);
+
+// The channels' dimension of a constant that is added to or multiplied with values of `shape`: the
+// only one that it does not broadcast along, if that is the last, or the second of four.
+[[nodiscard]] std::optional<std::size_t> channel_dim(const Shape& constant, const Shape& shape);
 
 }  // namespace enn

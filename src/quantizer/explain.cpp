@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "ops/common.hpp"
-#include "ops/fusion.hpp"
+#include "quantizer/overrides.hpp"
 
 namespace enn {
 
@@ -97,7 +97,7 @@ class Explainer {
       : graph_(graph), annotations_(annotations), kept_(kept) {
     fused_into_.assign(graph.node_count(), kNone);
     for (const NodeId id : graph.order()) {
-      for (const NodeId follower : fused_with(id)) fused_into_[follower] = id;
+      for (const NodeId follower : fused_with(graph, annotations, id)) fused_into_[follower] = id;
     }
   }
 
@@ -111,16 +111,6 @@ class Explainer {
   }
 
  private:
-  // What runs in the epilogue of a node.
-  [[nodiscard]] std::vector<NodeId> fused_with(NodeId id) const {
-    std::vector<NodeId> nodes = fused_followers(graph_, id);
-    const auto& last = annotations_.node(nodes.empty() ? id : nodes.back());
-    if (last && !last->output) {
-      if (const auto residual = residual_sum_of(graph_, id)) nodes.push_back(residual->sum);
-    }
-    return nodes;
-  }
-
   [[nodiscard]] std::string not_float(ValueId id) const {
     return str("its values are ", to_string(graph_.value(id).type.dtype),
                "; only floats are quantized");
@@ -198,7 +188,7 @@ class Explainer {
       if (annotation.inputs.empty()) row.decision = "fused";
       add(fused_into_[id]);
     }
-    if (!annotation.output) std::ranges::for_each(fused_with(id), add);
+    if (!annotation.output) std::ranges::for_each(fused_with(graph_, annotations_, id), add);
     if (!partners.empty()) row.details.emplace_back("fused with", partners);
   }
 

@@ -30,11 +30,11 @@ std::set<Edge> annotated_edges(const Graph& graph, const Annotations& annotation
 }
 
 // For each node, the one before it in a fused chain, or kNone.
-std::vector<NodeId> fused_predecessors(const Graph& graph) {
+std::vector<NodeId> fused_predecessors(const Graph& graph, const Annotations& annotations) {
   std::vector<NodeId> before(graph.node_count(), kNone);
   for (const NodeId id : graph.order()) {
     NodeId last = id;
-    for (const NodeId follower : fused_followers(graph, id)) {
+    for (const NodeId follower : fused_with(graph, annotations, id)) {
       if (before[follower] == kNone) before[follower] = last;
       last = follower;
     }
@@ -43,6 +43,16 @@ std::vector<NodeId> fused_predecessors(const Graph& graph) {
 }
 
 }  // namespace
+
+std::vector<NodeId> fused_with(const Graph& graph, const Annotations& annotations, NodeId node) {
+  std::vector<NodeId> nodes = fused_followers(graph, node);
+  const auto& last = annotations.node(nodes.empty() ? node : nodes.back());
+  if (!last || last->output) return nodes;
+  auto sum = residual_sum_of(graph, node);
+  if (!sum) sum = affine_sum_of(graph, node);
+  if (sum) nodes.push_back(sum->sum);
+  return nodes;
+}
 
 bool matches(std::string_view pattern, std::string_view name) {
   std::size_t p = 0;
@@ -73,7 +83,7 @@ bool is_operator(const Node& node, std::string_view op) {
 
 void clear_excluded(const Graph& graph, const QuantizationConfig& config,
                     Annotations& annotations) {
-  const std::vector<NodeId> before = fused_predecessors(graph);
+  const std::vector<NodeId> before = fused_predecessors(graph, annotations);
   std::vector<NodeId> order = graph.order();
   bool any = false;
   // From the last to the first: an output moves up a chain until a node keeps it.
@@ -112,7 +122,7 @@ void choose_observers(
     const std::function<std::optional<Observer>(const Node* node, std::string_view name)>&
         observer_of,
     Annotations& annotations) {
-  const std::vector<NodeId> before = fused_predecessors(graph);
+  const std::vector<NodeId> before = fused_predecessors(graph, annotations);
   const auto choose = [&](ValueId id, Spec& spec) {
     auto* observed = std::get_if<QuantizationSpec>(&spec);
     const Value& value = graph.value(id);

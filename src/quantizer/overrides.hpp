@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "quantizer/quantizer.hpp"
 
@@ -17,6 +18,10 @@ namespace enn {
 [[nodiscard]] bool matches(std::string_view pattern, std::string_view name);
 // `op` is an IR name or the overload that the node was imported from.
 [[nodiscard]] bool is_operator(const Node& node, std::string_view op);
+
+// The nodes that are annotated as fused with `node`, in the order of execution.
+[[nodiscard]] std::vector<NodeId> fused_with(const Graph& graph, const Annotations& annotations,
+                                             NodeId node);
 
 // Takes the annotations of the nodes away that are marked as excluded. What a node of a fused chain
 // loses, the node before it in the chain gets, so that its result is quantized still; what shared a

@@ -250,6 +250,33 @@ TEST(Quantizer, DoesNotLetALayerAddWhatBroadcastsOrIsConstantOrScaled) {
   }
 }
 
+std::string affine_map(std::string_view shape, std::string_view scale, std::string_view shift) {
+  return annotations(str("graph {\n input %x: float32", shape, "\n constant %w: float32", scale,
+                         " = hex 0000803f0000803f\n constant %b: float32", shift,
+                         " = hex 0000803f0000803f\n %m: float32", shape, " = mul(%x, %w)\n %s: float32",
+                         shape, " = add(%b, %m)\n %r: float32", shape,
+                         " = relu(%s)\n return %r }"));
+}
+
+TEST(Quantizer, QuantizesAProductWithAConstantBehindTheSumWithAConstant) {
+  const std::string map =
+      "x: => affine\n"
+      "m: x=affine\n"
+      "s:\n"
+      "r: => affine\n";
+  EXPECT_EQ(affine_map("[3, 2]", "[2]", "[1, 2]"), map);
+  EXPECT_EQ(affine_map("[5, 3, 2]", "[2]", "[2]"), map);
+  EXPECT_EQ(affine_map("[1, 2, 3, 3]", "[1, 2, 1, 1]", "[2, 1, 1]"), map);
+  const std::string apart =
+      "x: => affine\n"
+      "m: x=affine w=affine => affine\n"
+      "s: b=affine m=affine\n"
+      "r: => affine\n";
+  EXPECT_EQ(affine_map("[2, 2]", "[2, 1]", "[2]"), apart);
+  EXPECT_EQ(affine_map("[1, 2, 3, 2]", "[2, 1, 1]", "[2]"), apart);
+  EXPECT_EQ(affine_map("[3, 2, 5]", "[2, 1]", "[2, 1]"), apart);
+}
+
 TEST(Quantizer, SharesOneScaleWhereElementsOnlyMove) {
   EXPECT_EQ(annotations(R"(graph {
     input %x: float32[2]

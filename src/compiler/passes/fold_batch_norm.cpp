@@ -129,8 +129,10 @@ void make_channel_affine(Graph& graph, NodeId id, const Affine& affine) {
       add_float_constant(graph, node.name + ".scale", {type.shape[1]}, affine.scale);
   const ValueId shift =
       add_float_constant(graph, node.name + ".shift", {type.shape[1]}, affine.shift);
+  Attributes attrs;
+  attrs.set("dim", std::int64_t{1});
   const NodeId map = graph.insert_node(id, Op::ChannelAffine, node.name + ".affine",
-                                       {node.inputs[0], scale, shift}, {type});
+                                       {node.inputs[0], scale, shift}, {type}, std::move(attrs));
   graph.node(map).source = node.source;
   graph.replace_uses(node.outputs[0], graph.node(map).outputs[0]);
 }

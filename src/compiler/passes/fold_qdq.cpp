@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "compiler/passes/passes.hpp"
+#include "ops/common.hpp"
 #include "ops/constants.hpp"
 #include "ops/fusion.hpp"
 #include "ops/ops.hpp"
@@ -27,8 +28,8 @@ class QdqFolder {
         fold_requantize(id);
       } else if (const Traits rules = traits(graph_, graph_.node(id));
                  rules.quantized != QuantizedForm::None) {
-        if (graph_.node(id).op != Op::Add || !fold_residual_sum(id))
-          fold_operator(id, rules.quantized);
+        ENN_ASSIGN(const bool folded, fold_sum(id));
+        if (!folded) fold_operator(id, rules.quantized);
       }
     }
     graph_.erase_unused();
@@ -228,49 +229,82 @@ class QdqFolder {
     graph_.value(real).producer = quantize;  // the float value is gone with the quantize node
   }
 
-  // The layer that computes operand `i` of a sum and for which residual_sum_of() is that sum, or
-  // kNone.
-  [[nodiscard]] NodeId layer_of_sum(NodeId sum, std::size_t i) const {
-    const NodeId layer = graph_.value(graph_.node(sum).inputs[i]).producer;
-    if (layer == kNone) return kNone;
-    const Attributes& attrs = graph_.node(layer).attrs;
-    if (attrs.has("activation_min") || attrs.has("activation_max")) return kNone;
-    const auto residual = residual_sum_of(graph_, layer);
-    return residual && residual->sum == sum ? layer : kNone;
+  // The 8-bit value behind `id`, of `dtype` and per tensor, or kNone.
+  [[nodiscard]] ValueId quantized_source(ValueId id, DType dtype) const {
+    const ValueId source = quantized_source(id);
+    if (source == kNone) return kNone;
+    const Value& value = graph_.value(source);
+    return value.type.dtype == dtype && value.quant->per_tensor() ? source : kNone;
   }
 
-  // A layer whose result is added to an 8-bit value before it is rounded does that itself. False
-  // when the sum is none of these.
-  bool fold_residual_sum(NodeId sum) {
-    const NodeId quantize = quantize_behind(sum);
+  // An addition becomes `op`, which does it ahead of rounding: on `operands`, in place of the node
+  // `fused`.
+  void fuse_sum(NodeId sum, NodeId fused, Op op, std::vector<ValueId> operands, Attributes attrs) {
+    Node& node = graph_.node(sum);
+    for (const auto* bound : {"activation_min", "activation_max"}) {
+      if (const AttributeValue* value = node.attrs.find(bound)) attrs.set(bound, *value);
+    }
+    node.op = op;
+    node.target = graph_.node(fused).target;
+    node.source = graph_.node(fused).source;
+    node.inputs = std::move(operands);
+    node.attrs = std::move(attrs);
+    graph_.erase_node(fused);
+    take_result(sum, quantize_behind(sum));
+  }
+
+  // Gives an addition that is fused with what computes one of its operands (fusion.hpp) its 8-bit
+  // form. False when it has none.
+  [[nodiscard]] Result<bool> fold_sum(NodeId sum) {
+    const NodeId quantize = graph_.node(sum).op == Op::Add ? quantize_behind(sum) : kNone;
     if (quantize == kNone) return false;
     const DType dtype = graph_.value(graph_.node(quantize).outputs[0]).type.dtype;
-    for (std::size_t i = 0; i < 2; ++i) {
-      const NodeId layer = layer_of_sum(sum, i);
-      if (layer == kNone) continue;
-      const ValueId residual = quantized_source(graph_.node(sum).inputs[1 - i]);
-      if (residual == kNone || graph_.value(residual).type.dtype != dtype ||
-          !graph_.value(residual).quant->per_tensor()) {
-        continue;
+    for (const ValueId operand : std::vector<ValueId>(graph_.node(sum).inputs)) {
+      const NodeId id = graph_.value(operand).producer;
+      if (id == kNone) continue;
+      const Attributes& attrs = graph_.node(id).attrs;
+      if (attrs.has("activation_min") || attrs.has("activation_max")) continue;
+      if (const auto residual = residual_sum_of(graph_, id); residual && residual->sum == sum) {
+        if (fold_residual_sum(id, *residual, dtype)) return true;
+      } else if (const auto affine = affine_sum_of(graph_, id); affine && affine->sum == sum) {
+        ENN_ASSIGN(const bool folded, fold_affine_sum(id, *affine, dtype));
+        if (folded) return true;
       }
-      std::vector<ValueId> operands = quantized_operands(graph_.node(layer), dtype);
-      if (operands.empty()) continue;
-      operands.push_back(residual);
-      Node& node = graph_.node(sum);
-      Attributes attrs = graph_.node(layer).attrs;
-      for (const auto* bound : {"activation_min", "activation_max"}) {
-        if (const AttributeValue* value = node.attrs.find(bound)) attrs.set(bound, *value);
-      }
-      node.op = graph_.node(layer).op;
-      node.target = graph_.node(layer).target;
-      node.source = graph_.node(layer).source;
-      node.inputs = std::move(operands);
-      node.attrs = std::move(attrs);
-      graph_.erase_node(layer);
-      take_result(sum, quantize);
-      return true;
     }
     return false;
+  }
+
+  bool fold_residual_sum(NodeId layer, const FusedSum& fused, DType dtype) {
+    const ValueId residual = quantized_source(fused.operand, dtype);
+    std::vector<ValueId> operands = quantized_operands(graph_.node(layer), dtype);
+    if (residual == kNone || operands.empty()) return false;
+    operands.push_back(residual);
+    fuse_sum(fused.sum, layer, graph_.node(layer).op, std::move(operands),
+             graph_.node(layer).attrs);
+    return true;
+  }
+
+  [[nodiscard]] Result<bool> fold_affine_sum(NodeId product, const FusedSum& fused, DType dtype) {
+    const std::vector<ValueId> factors = graph_.node(product).inputs;
+    const std::size_t constant = graph_.value(factors[0]).is_constant() ? 0 : 1;
+    const ValueId input = quantized_source(factors[1 - constant], dtype);
+    if (input == kNone || !graph_.value(factors[constant]).is_constant() ||
+        !graph_.value(fused.operand).is_constant()) {
+      return false;
+    }
+    const Shape& shape = graph_.value(input).type.shape;
+    const std::size_t dim = channel_dim(graph_.value(fused.operand).type.shape, shape).value();
+    ENN_ASSIGN(const std::vector<float> scale, constant_floats(graph_, factors[constant]));
+    ENN_ASSIGN(const std::vector<float> shift, constant_floats(graph_, fused.operand));
+    const std::string name = graph_.node(product).name;
+    const Shape channels{shape[dim]};
+    Attributes attrs;
+    attrs.set("dim", static_cast<std::int64_t>(dim));
+    fuse_sum(fused.sum, product, Op::ChannelAffine,
+             {input, add_float_constant(graph_, name + ".scale", channels, scale),
+              add_float_constant(graph_, name + ".shift", channels, shift)},
+             std::move(attrs));
+    return true;
   }
 
   void fold_operator(NodeId id, QuantizedForm form) {

@@ -1,6 +1,7 @@
-// ChannelAffine: operands input [N, C] or [N, C, H, W], constants scale [C] and shift [C]:
-// input * scale[c] + shift[c]. What the compiler makes of a batch norm between a dequantize and a
-// quantize; a depthwise convolution of 1 x 1 computes it.
+// ChannelAffine: operands input, constants scale [C] and shift [C]: input * scale[c] + shift[c].
+// Attribute dim is the channels' dimension: the last, or 1 of [N, C, H, W]. What the compiler makes
+// of a batch norm, or of a product and a sum with constants, between a dequantize and a quantize; a
+// depthwise convolution of 1 x 1 computes it.
 #include <array>
 
 #include "ops/common.hpp"
@@ -8,15 +9,25 @@
 #include "ops/program_builder.hpp"
 
 namespace enn {
+namespace {
+
+bool is_image(const Graph& graph, const Node& node) {
+  return graph.value(node.inputs[0]).type.shape.size() == 4 && node.attrs.integer("dim") == 1;
+}
+
+}  // namespace
 
 Result<std::vector<TensorType>> infer_channel_affine(const Graph& graph, const Node& node) {
   if (node.inputs.size() != 3) return error(Code::InvalidGraph, "expected input, scale and shift");
   const TensorType& input = graph.value(node.inputs[0]).type;
-  if (input.shape.size() != 2 && input.shape.size() != 4) {
-    return error(Code::InvalidGraph, "input ", list_str(input.shape), " is not of rank 2 or 4");
+  const auto dim = static_cast<std::size_t>(node.attrs.integer("dim", -1));
+  const std::size_t rank = input.shape.size();
+  if (dim >= rank || (dim + 1 != rank && !is_image(graph, node))) {
+    return error(Code::InvalidGraph, "dim ", node.attrs.integer("dim", -1),
+                 " is not the channels' dimension of ", list_str(input.shape));
   }
   for (std::size_t i = 1; i < 3; ++i) {
-    if (graph.value(node.inputs[i]).type.shape != Shape{input.shape[1]}) {
+    if (graph.value(node.inputs[i]).type.shape != Shape{input.shape[dim]}) {
       return error(Code::InvalidGraph, "operand ", i, " does not have one element per channel of ",
                    list_str(input.shape));
     }
@@ -34,8 +45,7 @@ void annotate_channel_affine(const Graph& graph, NodeId node, const Quantization
 }
 
 Traits traits_channel_affine(const Graph& graph, const Node& node) {
-  const bool image = graph.value(node.inputs[0]).type.shape.size() == 4;
-  return {.layout = image ? LayoutRule::ChannelsLast : LayoutRule::Contiguous,
+  return {.layout = is_image(graph, node) ? LayoutRule::ChannelsLast : LayoutRule::Contiguous,
           .quantized = QuantizedForm::Computes,
           .parameters_from = 1};
 }
@@ -45,7 +55,7 @@ Status lower_channel_affine(const Graph& graph, const Node& node, ProgramBuilder
   const Value& output = graph.value(node.outputs[0]);
   ENN_ASSIGN(std::vector<float> scale, constant_floats(graph, node.inputs[1]));
   ENN_ASSIGN(std::vector<float> shift, constant_floats(graph, node.inputs[2]));
-  const std::int64_t channels = input.type.shape[1];
+  const auto channels = static_cast<std::int64_t>(scale.size());
   const Shape shape{1, 1, numel(input.type.shape) / channels, channels};
   const auto set_window = [&](auto& op) {
     op.input = builder.read_as(node.inputs[0], shape);
