@@ -11,7 +11,8 @@ from torch import nn
 class Network:
     """`build` takes the size of an image or a sequence, `inputs` also a generator; `small` is the size for tests.
 
-    `classes` is the dimension of the result along which a class is chosen, where there is one.
+    `classes` is the dimension of the result along which a class is chosen, where there is one; `statistics` is the
+    largest size of the samples that a random network's batch norms get their statistics from.
     """
 
     build: Callable[[int], nn.Module]
@@ -19,6 +20,7 @@ class Network:
     size: int = 224
     small: int = 64
     classes: int | None = 1
+    statistics: int = 96
     weights: str = "random"
 
     def samples(self, size: int, count: int, seed: int) -> Iterator[tuple[torch.Tensor, ...]]:
@@ -50,7 +52,7 @@ def seeded(network: Network, size: int) -> nn.Module:
         norm.reset_running_stats()
         norm.momentum = None
         norm.train()
-    size = min(size, max(network.small, 96))
+    size = min(size, network.statistics)
     with torch.no_grad():
         for samples in _pairs(list(network.samples(size, 8, seed=2))):
             model(*samples)

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "ops/common.hpp"
+#include "ops/fusion.hpp"
 #include "ops/in_place.hpp"
 #include "ops/ops.hpp"
 #include "quantizer/json.hpp"
@@ -121,12 +122,15 @@ std::map<const Node*, std::string> readers_of_written_tensors(const Graph& graph
   return nodes;
 }
 
+// What reads `value`, itself or behind an affine map.
 std::vector<NodeId> readers_of(const Graph& graph, ValueId value) {
   std::vector<NodeId> readers;
   for (const NodeId user : graph.users(value)) {
-    const Node& node = graph.node(user);
-    if (node.op == Op::Identity) {
-      std::ranges::copy(readers_of(graph, node.outputs[0]), std::back_inserter(readers));
+    const auto affine = affine_sum_of(graph, user);
+    if (affine || graph.node(user).op == Op::Identity) {
+      const NodeId last = affine ? affine->sum : user;
+      std::ranges::copy(readers_of(graph, graph.node(last).outputs[0]),
+                        std::back_inserter(readers));
     } else {
       readers.push_back(user);
     }
@@ -134,14 +138,18 @@ std::vector<NodeId> readers_of(const Graph& graph, ValueId value) {
   return readers;
 }
 
-// A sum that goes on beside a layer norm of it, as in transformers that normalize ahead of each
-// layer. Each of the sums along the way is rounded again, so that the roundings add up, while what
-// the first clips the others find clipped, and the norms make little of.
+// A sum that goes on beside the layer that it is the input of, as in transformers: a layer norm, or
+// a linear layer where an affine map stands for the norm. Each of the sums along the way is rounded
+// again, so that the roundings add up, while what the first clips the others find clipped, and the
+// norms make little of.
 bool is_residual_stream(const Graph& graph, const Node& node) {
   if (node.op != Op::Add) return false;
   const std::vector<NodeId> readers = readers_of(graph, node.outputs[0]);
-  const auto normalizes = [&](NodeId id) { return graph.node(id).op == Op::LayerNorm; };
-  return std::ranges::any_of(readers, normalizes) && !std::ranges::all_of(readers, normalizes);
+  const auto begins_layer = [&](NodeId id) {
+    return graph.node(id).op == Op::LayerNorm || graph.node(id).op == Op::Linear;
+  };
+  return std::ranges::any_of(readers, begins_layer) &&
+         !std::ranges::all_of(readers, begins_layer);
 }
 
 // Inputs are quantized when something reads them in 8 bits.
