@@ -1,8 +1,34 @@
-"""Convolutions and linear layers."""
+"""Convolutions and linear layers, and what is fused with them."""
 
+import torch
 from torch import nn
 
 from operator_cases.case import IMAGE, Case
+
+
+class Residual(nn.Module):
+    """A block of a network with residuals."""
+
+    def __init__(self, *layers: nn.Module, behind: nn.Module | None = None) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+        self.behind = behind or nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.behind(x + self.layers(x))
+
+
+class Affine(nn.Module):
+    """A scale and a shift for each channel."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.randn(shape))
+        self.shift = nn.Parameter(torch.randn(shape))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.scale + self.shift
+
 
 CASES: dict[str, Case] = {
     "conv 3x3": Case(("convolution",), lambda: nn.Conv2d(64, 64, 3, padding=1), (IMAGE,)),
@@ -20,5 +46,16 @@ CASES: dict[str, Case] = {
         lambda: nn.Sequential(nn.Conv2d(64, 64, 1), nn.BatchNorm2d(64), nn.ReLU6()),
         (IMAGE,),
     ),
+    "conv + batch norm + residual + relu": Case(
+        ("convolution", "batch_norm", "add", "relu"),
+        lambda: Residual(nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64), behind=nn.ReLU()),
+        (IMAGE,),
+    ),
+    "conv depthwise + residual": Case(
+        ("convolution", "add"), lambda: Residual(nn.Conv2d(64, 64, 3, padding=1, groups=64)), (IMAGE,)
+    ),
+    "linear + residual": Case(("linear", "add"), lambda: Residual(nn.Linear(256, 256)), ((4, 1024, 256),)),
+    "mul + add per channel": Case(("mul", "add"), lambda: Affine(256), ((4, 1024, 256),)),
+    "mul + add per channel of images": Case(("mul", "add"), lambda: Affine(64, 1, 1), (IMAGE,)),
     "linear": Case(("linear",), lambda: nn.Linear(256, 1000), ((1024, 256),)),
 }

@@ -243,9 +243,8 @@ void annotate_output(const Graph& graph, NodeId node, Annotation annotation,
                     annotations);
   } else if (fuses(affine)) {
     annotate_output(graph, affine->sum, {}, config, annotations);
-    std::erase_if(annotation.inputs, [&](const auto& input) {
-      return is_constant_expression(graph, input.first);
-    });
+    std::erase_if(annotation.inputs,
+                  [&](const auto& input) { return is_constant_expression(graph, input.first); });
   } else if (followers.empty()) {
     annotation.output = config.activation;
   } else {

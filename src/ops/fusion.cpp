@@ -98,10 +98,9 @@ std::optional<FusedSum> residual_sum_of(const Graph& graph, NodeId id) {
   if (!sum) return std::nullopt;
   const Value& residual = graph.value(sum->operand);
   const Node* producer = graph.producer(sum->operand);
-  const bool fits =
-      !residual.is_constant() && (producer == nullptr || !is_internal(*producer)) &&
-      residual.type == graph.value(graph.node(sum->sum).outputs[0]).type &&
-      residual.type == graph.value(node.outputs.front()).type;
+  const bool fits = !residual.is_constant() && (producer == nullptr || !is_internal(*producer)) &&
+                    residual.type == graph.value(graph.node(sum->sum).outputs[0]).type &&
+                    residual.type == graph.value(node.outputs.front()).type;
   return fits ? sum : std::nullopt;
 }
 

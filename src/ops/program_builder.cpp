@@ -350,9 +350,10 @@ Result<std::vector<std::byte>> ProgramBuilder::finish(std::size_t front) {
   const auto input_vector = builder.CreateVector(input_tensors_);
   const auto output_vector = builder.CreateVector(output_tensors_);
   const auto step_vector = builder.CreateVector(steps);
-  builder.Finish(program::CreateProgram(builder, program::Version_MAX, tensor_vector, input_vector, output_vector,
-                                        step_vector, arena_bytes, write_constants(builder)),
-                 program::ProgramIdentifier());
+  builder.Finish(
+      program::CreateProgram(builder, program::Version_MAX, tensor_vector, input_vector,
+                             output_vector, step_vector, arena_bytes, write_constants(builder)),
+      program::ProgramIdentifier());
   const auto* bytes = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
   std::vector<std::byte> out;
   out.reserve(front + builder.GetSize());

@@ -148,8 +148,7 @@ bool is_residual_stream(const Graph& graph, const Node& node) {
   const auto begins_layer = [&](NodeId id) {
     return graph.node(id).op == Op::LayerNorm || graph.node(id).op == Op::Linear;
   };
-  return std::ranges::any_of(readers, begins_layer) &&
-         !std::ranges::all_of(readers, begins_layer);
+  return std::ranges::any_of(readers, begins_layer) && !std::ranges::all_of(readers, begins_layer);
 }
 
 // Inputs are quantized when something reads them in 8 bits.

@@ -213,7 +213,8 @@ TEST(Quantizer, QuantizesALayerBehindTheSumThatAloneReadsIt) {
             "c: x=affine w=channel0\n"
             "s: x=affine\n"
             "r: => affine\n");
-  EXPECT_EQ(annotations(model + "return %r }", true, true), apart);  // torchao knows no such pattern
+  EXPECT_EQ(annotations(model + "return %r }", true, true),
+            apart);  // torchao knows no such pattern
   EXPECT_EQ(annotations(model + "return %r, %i }"), apart);
   EXPECT_EQ(annotations(model + "return %r }", true, false, {"c"}),
             "x: => affine\n"
@@ -240,12 +241,13 @@ TEST(Quantizer, LetsTheFirstOfTwoLayersAddTheOther) {
 }
 
 TEST(Quantizer, DoesNotLetALayerAddWhatBroadcastsOrIsConstantOrScaled) {
-  for (const std::string sum : {"add(%c, %e)", "add(%c, %k)", "add(%c, %x) {alpha = 2.0}",
-                                "sub(%c, %x)", "add(%c, %c)"}) {
+  for (const std::string sum :
+       {"add(%c, %e)", "add(%c, %k)", "add(%c, %x) {alpha = 2.0}", "sub(%c, %x)", "add(%c, %c)"}) {
     const std::string text = annotations(std::string(kConvolution) + R"(
       input %e: float32[1, 1, 1, 2]
       constant %k: float32[1, 1, 2, 2] = hex 0000803f0000803f0000803f0000803f
-      %s: float32[1, 1, 2, 2] = )" + sum + "\n return %s }");
+      %s: float32[1, 1, 2, 2] = )" + sum +
+                                         "\n return %s }");
     EXPECT_NE(text.find("c: x=affine w=channel0 => affine\n"), std::string::npos) << sum << text;
   }
 }
@@ -253,9 +255,9 @@ TEST(Quantizer, DoesNotLetALayerAddWhatBroadcastsOrIsConstantOrScaled) {
 std::string affine_map(std::string_view shape, std::string_view scale, std::string_view shift) {
   return annotations(str("graph {\n input %x: float32", shape, "\n constant %w: float32", scale,
                          " = hex 0000803f0000803f\n constant %b: float32", shift,
-                         " = hex 0000803f0000803f\n %m: float32", shape, " = mul(%x, %w)\n %s: float32",
-                         shape, " = add(%b, %m)\n %r: float32", shape,
-                         " = relu(%s)\n return %r }"));
+                         " = hex 0000803f0000803f\n %m: float32", shape,
+                         " = mul(%x, %w)\n %s: float32", shape, " = add(%b, %m)\n %r: float32",
+                         shape, " = relu(%s)\n return %r }"));
 }
 
 TEST(Quantizer, QuantizesAProductWithAConstantBehindTheSumWithAConstant) {
@@ -289,6 +291,44 @@ TEST(Quantizer, SharesOneScaleWhereElementsOnlyMove) {
             "y: => affine\n"
             "c: x=affine y=as(x->c) => as(x->c)\n"
             "v: i=affine => as(i->v)\n");
+}
+
+// The observer of the result of node %s.
+Observer observer_of_sum(std::string_view readers, EnnQuantizer quantizer = EnnQuantizer()) {
+  const auto parsed = parse(str(R"(graph {
+    input %x: float32[3, 2]
+    constant %c: float32[2] = hex 0000803f0000803f
+    constant %w: float32[2, 2] = hex 0000803f0000803f0000803f0000803f
+    %s: float32[3, 2] = add(%x, %x)
+    )",
+                                readers));
+  EXPECT_TRUE(parsed.ok()) << parsed.status().message();
+  if (!parsed.ok()) return Observer::MinMax;
+  const Graph& graph = parsed.value();
+  const Annotations annotations = quantizer.annotate(graph);
+  for (const NodeId id : graph.order()) {
+    if (graph.node(id).name == "s")
+      return std::get<QuantizationSpec>(annotations.node(id)->output.value()).observer;
+  }
+  return Observer::MinMax;
+}
+
+TEST(Quantizer, GivesResidualStreamsAWideRange) {
+  const std::string norm = "%n: float32[3, 2] = layer_norm(%s, %c, %c) {eps = 1.0, dims = 1}\n";
+  const std::string next = "%t: float32[3, 2] = add(%s, %x)\n return %t, ";
+  const std::string affine =
+      "%m: float32[3, 2] = mul(%s, %c)\n %a: float32[3, 2] = add(%m, %c)\n"
+      "%n: float32[3, 2] = linear(%a, %w, none)\n %t: float32[3, 2] = add(%a, %x)\n";
+  EXPECT_EQ(observer_of_sum(norm + next + "%n }"), Observer::Percentile);
+  EXPECT_EQ(observer_of_sum(affine + "return %n, %t }"), Observer::Percentile);
+  EXPECT_EQ(observer_of_sum(norm + "return %n }"), Observer::Mse);
+  EXPECT_EQ(observer_of_sum(next + "%t }"), Observer::Mse);
+  EnnQuantizer chosen;
+  ASSERT_TRUE(chosen.set_observer_for_operator("add", "kl").ok());
+  EXPECT_EQ(observer_of_sum(norm + next + "%n }", chosen), Observer::Kl);
+  EnnQuantizer for_all;
+  ASSERT_TRUE(for_all.set_observer("minmax").ok());
+  EXPECT_EQ(observer_of_sum(norm + next + "%n }", for_all), Observer::MinMax);
 }
 
 // 1 / (1 + exp(-x)) lies in (0, 1): with zero point 0 everything above 0.496 would clip.

@@ -194,6 +194,21 @@ def test_unknown_dtype_is_refused_with_the_nodes_name() -> None:
         EnnQuantizer().annotate(exported)
 
 
+def test_an_archive_records_no_result_of_assertions(tmp_path: Path) -> None:
+    class Converts(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.to(torch.float32) * 2 + x
+
+    inputs = (torch.randn(4),)
+    torch.export.save(torch.export.export(Converts(), inputs), tmp_path / "model.pt2")
+    module = torch.export.load(tmp_path / "model.pt2").module()
+    assertions = [node for node in module.graph.nodes if "_assert_tensor_metadata" in str(node.target)]
+    assert assertions
+    assert all("val" not in node.meta for node in assertions)
+    prepared = prepare_pt2e(module, EnnQuantizer())
+    torch.testing.assert_close(prepared(*inputs), Converts()(*inputs))
+
+
 def test_preparation_twice_gives_the_same_observers() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()).eval()
     inputs = (torch.randn(1, 3, 8, 8),)

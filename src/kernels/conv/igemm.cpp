@@ -69,8 +69,8 @@ class IgemmConv final : public Conv {
         const std::int64_t row_block = job / panel_blocks % row_blocks;
         const std::int64_t row = part_begin(geometry_.pixels(), row_blocks, row_block);
         const std::int64_t row_end = part_begin(geometry_.pixels(), row_blocks, row_block + 1);
-        run_block(input, residual, output, memory, job / panel_blocks / row_blocks, row, row_end - row,
-                  part_begin(panels_, panel_blocks, panel_block),
+        run_block(input, residual, output, memory, job / panel_blocks / row_blocks, row,
+                  row_end - row, part_begin(panels_, panel_blocks, panel_block),
                   part_begin(panels_, panel_blocks, panel_block + 1));
       }
     };

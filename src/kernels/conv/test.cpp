@@ -44,8 +44,7 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
              << g.stride_w << " pad " << g.pad_top << 'x' << g.pad_left << " dilation "
              << g.dilation_h << 'x' << g.dilation_w << " zx " << c.input_zero_point << " zw "
              << c.weight_zero_point << " zy " << c.output_zero_point
-             << (c.adds_residual ? " with residual" : "") << " seed "
-             << testing::test_seed();
+             << (c.adds_residual ? " with residual" : "") << " seed " << testing::test_seed();
 }
 
 std::int64_t out_size(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t pad,
