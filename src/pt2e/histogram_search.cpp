@@ -61,7 +61,7 @@ double mean_squared_error(const Histogram& histogram, const Grid& grid) {
 // on the networks of benchmarks/all_models.py.
 ClippedRange with_margin(const Histogram& histogram, std::uint64_t tensors, ClippedRange range) {
   constexpr double kMostAdded = 0.2;
-  constexpr double kFewValues = 65536;
+  constexpr double kFewValues = 8192;
   double count = 0;
   for (const float bin : histogram.counts) count += static_cast<double>(bin);
   const double per_tensor = count / static_cast<double>(tensors);
