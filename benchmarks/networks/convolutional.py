@@ -248,7 +248,7 @@ def _keyword(size: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
 
 
 NETWORKS: dict[str, Network] = {
-    "inception_v4": Network(inception_v4, image, size=299, small=128),
+    "inception_v4": Network(inception_v4, image, size=299, small=192),
     "edsr": Network(lambda _: Edsr(), image, size=224, small=32, classes=None),
     "wav2letter": Network(wav2letter, _wave, size=16000, small=8000, statistics=8000),
     "ds_cnn": Network(ds_cnn, _keyword, size=49, small=49),

@@ -21,7 +21,7 @@ def test_network(name: str) -> None:
     stages = all_models.lower(network, network.small, calibration=2)
     assert stages["reasons"] == {}
     assert (stages["delegate_calls"], stages["outside"]) == (1, 0)
-    tests = list(network.samples(network.small, 1, seed=1))
+    tests = list(network.samples(network.small, 4, seed=1))
     exact = all_models.outputs(stages["model"], tests)
     expected = all_models.outputs(stages["quantized"], tests)
     actual = all_models.outputs(common.Pte(stages["buffer"]), tests)
