@@ -250,7 +250,6 @@ class QdqFolder {
     node.inputs = std::move(operands);
     node.attrs = std::move(attrs);
     graph_.erase_node(fused);
-    take_result(sum, quantize_behind(sum));
   }
 
   // Gives an addition that is fused with what computes one of its operands (fusion.hpp) its 8-bit
@@ -264,12 +263,15 @@ class QdqFolder {
       if (id == kNone) continue;
       const Attributes& attrs = graph_.node(id).attrs;
       if (attrs.has("activation_min") || attrs.has("activation_max")) continue;
+      bool folded = false;
       if (const auto residual = residual_sum_of(graph_, id); residual && residual->sum == sum) {
-        if (fold_residual_sum(id, *residual, dtype)) return true;
+        folded = fold_residual_sum(id, *residual, dtype);
       } else if (const auto affine = affine_sum_of(graph_, id); affine && affine->sum == sum) {
-        ENN_ASSIGN(const bool folded, fold_affine_sum(id, *affine, dtype));
-        if (folded) return true;
+        ENN_ASSIGN(folded, fold_affine_sum(id, *affine, dtype));
       }
+      if (!folded) continue;
+      take_result(sum, quantize);
+      return true;
     }
     return false;
   }

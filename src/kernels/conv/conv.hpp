@@ -56,7 +56,6 @@ struct ConvProblem {
   std::int32_t output_zero_point = 0;
   std::uint8_t output_min = 0;
   std::uint8_t output_max = 255;
-  bool adds_residual = false;
   std::int32_t residual_zero_point = 0;
   float residual_multiplier = 0;
 };
@@ -77,7 +76,7 @@ class Conv {
   [[nodiscard]] virtual const char* name() const noexcept = 0;
   // Bytes that run() needs at `scratch`, for the thread count it was made for.
   [[nodiscard]] virtual std::size_t scratch_bytes() const noexcept = 0;
-  // `residual`, of the output's shape, is null unless the problem adds one. `output` overlaps
+  // `residual`, of the output's shape, is null where none is added. `output` overlaps
   // neither of the operands; reads nothing outside them. `scratch` is 64-byte aligned.
   // parallel.thread_count() is at most the max_threads it was made for.
   virtual void run(const std::uint8_t* input, const std::uint8_t* residual, std::uint8_t* output,

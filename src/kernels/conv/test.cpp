@@ -104,7 +104,6 @@ struct Operands {
     problem.output_zero_point = test.output_zero_point;
     problem.output_min = test.output_min;
     problem.output_max = test.output_max;
-    problem.adds_residual = test.adds_residual;
     problem.residual_zero_point = 100;
     problem.residual_multiplier = 0.37F;
   }
@@ -126,9 +125,8 @@ std::vector<std::uint8_t> run(const Conv& conv, const Operands& operands, Parall
   const std::size_t scratch_bytes = (conv.scratch_bytes() + 63) / 64 * 64;
   Guarded<std::byte> scratch(scratch_bytes);
   std::memset(scratch.data(), 0x5A, scratch.size());
-  conv.run(operands.input.data(),
-           operands.problem.adds_residual ? operands.residual.data() : nullptr, output.data(),
-           scratch.data(), parallel);
+  conv.run(operands.input.data(), operands.residual.size() > 0 ? operands.residual.data() : nullptr,
+           output.data(), scratch.data(), parallel);
   return {output.data(), output.data() + output.size()};
 }
 

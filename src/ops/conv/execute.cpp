@@ -74,7 +74,6 @@ Result<OperatorPtr> bind_conv2d(const program::Conv2D& op, Binder& binder) {
   problem.output_max = op.output_max();
   ENN_ASSIGN(const TensorInfo* residual, bind_residual(op, binder, output));
   if (residual != nullptr) {
-    problem.adds_residual = true;
     problem.residual_zero_point = residual->zero_point;
     problem.residual_multiplier = op.residual_multiplier();
   }
