@@ -32,6 +32,11 @@ enum class DType : std::uint8_t {
 
 // Sizes, from the outermost dimension to the innermost; none for a scalar.
 using Shape = std::vector<std::int64_t>;
+// A size that only a run knows (torch.export's dynamic_shapes). Quantizer and partitioner leave
+// what has one to others; no program holds one.
+inline constexpr std::int64_t kDynamicSize = -1;
+// The first dimension of such a size, or -1.
+[[nodiscard]] int dynamic_dim(const Shape& shape);
 
 // Number of elements; 1 for a scalar. Precondition: dimensions >= 0 and the product fits
 // (checked_numel for shapes from outside).

@@ -103,6 +103,7 @@ Argument list_argument(const std::string& name, nb::handle items) {
 Argument argument(const std::string& name, nb::handle value) {
   if (value.is_none()) return std::monostate{};
   if (nb::isinstance<TensorArgument>(value)) return nb::cast<TensorArgument>(value);
+  if (nb::isinstance<SymbolArgument>(value)) return nb::cast<SymbolArgument>(value);
   if (PyBool_Check(value.ptr())) return nb::cast<bool>(value);
   if (PyLong_Check(value.ptr())) return nb::cast<std::int64_t>(value);
   if (PyFloat_Check(value.ptr())) return nb::cast<double>(value);
@@ -165,6 +166,16 @@ void bind_graph(nb::module_& module) {
           nb::arg("id"))
       .def_ro("id", &TensorArgument::id);
 
+  nb::class_<SymbolArgument>(module, "Symbol",
+                             "An argument of a call that the graph computes from sizes or values.")
+      .def(
+          "__init__",
+          [](SymbolArgument* self, std::string name) {
+            new (self) SymbolArgument{std::move(name)};
+          },
+          nb::arg("name"))
+      .def_ro("name", &SymbolArgument::name);
+
   nb::class_<Graph>(module, "Graph",
                     "A graph of the IR, built call by call in the order of execution.")
       .def(nb::init<>())
@@ -189,6 +200,7 @@ void bind_graph(nb::module_& module) {
       .def_static(
           "parse", [](const std::string& text) { return take(parse(text)); }, nb::arg("text"));
 
+  module.attr("DYNAMIC_SIZE") = kDynamicSize;
   module.attr("ATTENTION") = kAttentionTarget;
   module.attr("MADE_TENSOR") = kMadeTensor;
   module.def("decompose_attention", &decompose, nb::arg("graph"), nb::arg("target"),

@@ -1,6 +1,8 @@
 #include "bindings.hpp"
 
 NB_MODULE(_core, module) {
+  // Modules that torch's own tables hold until the process ends hold observers of ours: no leak.
+  nanobind::set_leak_warnings(false);
   module.doc() = "The C++ core of openenn: graph, quantizer, partitioner, compiler and runtime.";
   enn::python::bind_errors(module);
   enn::python::bind_operators(module);

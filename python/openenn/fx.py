@@ -110,9 +110,10 @@ class _Importer:
 
     def run_call(self, node: Node) -> tuple[ImportedGraph, list[tuple[str, Any]], tuple[str, list[int]]]:
         for operand in node.all_input_nodes:
-            operand_type = _tensor_type(operand, operand.meta["val"])
-            self._define(operand, self._result.graph.add_input(operand.name, operand_type))
-        return self._result, self._arguments(node), _tensor_type(node, node.meta["val"])
+            if isinstance(operand.meta["val"], torch.Tensor):
+                operand_type = _tensor_type(operand.meta["val"])
+                self._define(operand, self._result.graph.add_input(operand.name, operand_type))
+        return self._result, self._arguments(node), _tensor_type(node.meta["val"])
 
     def _define(self, node: Node, value: int) -> None:
         self._ids[node] = value
@@ -123,10 +124,10 @@ class _Importer:
         if constant is not None:
             self._define(node, self._add_constant(node, constant.detach()))
         elif node.op == "placeholder" and isinstance(node.meta.get("val"), torch.Tensor):
-            self._define(node, self._result.graph.add_input(node.name, _tensor_type(node, node.meta["val"])))
+            self._define(node, self._result.graph.add_input(node.name, _tensor_type(node.meta["val"])))
 
     def _add_constant(self, node: Node, tensor: torch.Tensor) -> int:
-        tensor_type = _tensor_type(node, tensor)
+        tensor_type = _tensor_type(tensor)
         # Partitioners see programs whose constants are types without values.
         if isinstance(tensor, FakeTensor):
             return self._result.graph.add_unknown_constant(node.name, tensor_type)
@@ -152,7 +153,7 @@ class _Importer:
             return
         target = str(overload(node.target))
         arguments = self._arguments(node) if target in _OPERATORS else self._operands(node)
-        types = [_tensor_type(node, tensor) for tensor in tensors]
+        types = [_tensor_type(tensor) for tensor in tensors]
         core_node, values = self._result.graph.add_call(target, node.name, arguments, types, source_line(node))
         self._result.nodes[core_node] = node
         if not several:
@@ -172,19 +173,15 @@ class _Importer:
         schema = overload(node.target)._schema
         names = [argument.name for argument in schema.arguments]
         named = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
-        return [(name, self._argument(node, value)) for name, value in named.items()]
+        return [(name, self._argument(value)) for name, value in named.items()]
 
-    def _argument(self, node: Node, value: Any) -> Any:
+    def _argument(self, value: Any) -> Any:
         if isinstance(value, Node):
             number = self._ids.get(value)
-            if not isinstance(number, int):
-                raise _core.EnnError(
-                    f"node '{node.name}' ({node.target}) depends on the shape or value of '{value.name}'; "
-                    "only static shapes are supported"
-                )
-            return _core.Tensor(number)
+            return _core.Tensor(number) if isinstance(number, int) else _core.Symbol(value.name)
         if isinstance(value, (list, tuple)):
-            return [self._argument(node, item) for item in value]
+            items = [self._argument(item) for item in value]
+            return next((item for item in items if isinstance(item, _core.Symbol)), items)
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         return str(value).removeprefix("torch.")
@@ -195,7 +192,7 @@ class _CallImporter(_Importer):
 
     def _add_call(self, node: Node) -> None:
         result = node.meta.get("val")
-        tensor_type = _tensor_type(node, result) if isinstance(result, torch.Tensor) else ("bool", [])
+        tensor_type = _tensor_type(result) if isinstance(result, torch.Tensor) else ("bool", [])
         target = str(overload(node.target)) if node.target is not operator.getitem else "getitem"
         core_node, values = self._result.graph.add_call(
             target, node.name, self._arguments(node), [tensor_type], source_line(node), interpret=False
@@ -208,11 +205,11 @@ class _CallImporter(_Importer):
         names = [argument.name for argument in schema.arguments] if schema else []
         names += [str(i) for i in range(len(names), len(node.args))]
         named = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
-        return [(name, self._argument(node, value)) for name, value in named.items()]
+        return [(name, self._argument(value)) for name, value in named.items()]
 
-    def _argument(self, node: Node, value: Any) -> Any:
+    def _argument(self, value: Any) -> Any:
         known = not isinstance(value, Node) or value in self._ids
-        return super()._argument(node, value) if known else None
+        return super()._argument(value) if known else None
 
 
 def _nodes_in(value: Any) -> Iterator[Node]:
@@ -225,10 +222,6 @@ def _nodes_in(value: Any) -> Iterator[Node]:
         yield from _nodes_in(list(value.values()))
 
 
-def _tensor_type(node: Node, tensor: torch.Tensor) -> tuple[str, list[int]]:
-    if not all(isinstance(size, int) for size in tensor.shape):
-        raise _core.EnnError(
-            f"node '{node.name}' ({node.target}) has the dynamic shape {list(tensor.shape)}; "
-            "only static shapes are supported"
-        )
-    return str(tensor.dtype).removeprefix("torch."), list(tensor.shape)
+def _tensor_type(tensor: torch.Tensor) -> tuple[str, list[int]]:
+    shape = [size if isinstance(size, int) else _core.DYNAMIC_SIZE for size in tensor.shape]
+    return str(tensor.dtype).removeprefix("torch."), shape

@@ -1,5 +1,6 @@
 #include "enn/tensor_type.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -43,6 +44,11 @@ std::optional<DType> dtype_from_string(std::string_view name) {
 
 bool is_float(DType dtype) {
   return dtype == DType::Float32 || dtype == DType::Float16 || dtype == DType::Float64;
+}
+
+int dynamic_dim(const Shape& shape) {
+  const auto found = std::ranges::find(shape, kDynamicSize);
+  return found == shape.end() ? -1 : static_cast<int>(found - shape.begin());
 }
 
 std::int64_t numel(const Shape& shape) {

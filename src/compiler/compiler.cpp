@@ -56,7 +56,11 @@ Status check_disabled(const std::vector<std::string>& disabled) {
 
 Status check_taken(const Graph& graph) {
   for (const ValueId id : graph.inputs()) {
-    const DType dtype = graph.value(id).type.dtype;
+    const auto& [dtype, shape] = graph.value(id).type;
+    if (const int dim = dynamic_dim(shape); dim >= 0) {
+      return error(Code::Unsupported, "dimension ", dim, " of the input '", graph.value(id).name,
+                   "' is dynamic; the engine takes static shapes");
+    }
     if (dtype == DType::Float64 || dtype == DType::Int16) {
       return error(Code::Unsupported, "input '", graph.value(id).name, "' is ", to_string(dtype),
                    "; the engine takes float32, float16, int64, int32, int8, uint8 and bool");

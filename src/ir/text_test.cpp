@@ -120,6 +120,11 @@ INSTANTIATE_TEST_SUITE_P(
             "node 'y' (convolution): input [1, 3, 4, 4], weight [8, 2, 1, 1] and groups 1 do not "
             "fit "
             "together"},
+        BadGraph{"dynamic",
+                 "graph { input %x: float32[-1]\n %y: float32[-1] = relu(%x)\n return %y }",
+                 "node 'y' (relu) reads 'x', which has a dynamic size"},
+        BadGraph{"negative", "graph { input %x: float32[-2]\n return %x }",
+                 "value 'x' has an impossible shape [-2]"},
         BadGraph{"layout", "graph { input %x: float32[2] channels_last\n return %x }",
                  "value 'x' is channels_last but not of rank 4"}),
     [](const auto& tested) { return tested.param.name; });

@@ -31,6 +31,7 @@ Status verify_quant(const Value& value) {
 }
 
 Status verify_value(const Value& value) {
+  if (dynamic_dim(value.type.shape) >= 0 && !value.is_constant() && !value.quant) return {};
   const auto count = checked_numel(value.type.shape);
   if (!count) {
     return error(Code::InvalidGraph, "value '", value.name, "' has an impossible shape ",
@@ -61,6 +62,12 @@ Status verify_node(const Graph& graph, const Node& node, const std::vector<bool>
     }
   }
   if (node.op == Op::Unknown) return {};
+  for (const ValueId id : node.inputs) {
+    if (id != kNone && dynamic_dim(graph.value(id).type.shape) >= 0) {
+      return error(Code::InvalidGraph, "node '", node.name, "' (", to_string(node.op), ") reads '",
+                   graph.value(id).name, "', which has a dynamic size");
+    }
+  }
   auto types = infer(graph, node);
   if (!types.ok()) {
     return error(types.status().code(), "node '", node.name, "' (", to_string(node.op),

@@ -1,4 +1,5 @@
 // From ops.def to the functions of the families.
+#include <algorithm>
 #include <array>
 #include <unordered_map>
 
@@ -59,6 +60,21 @@ constexpr auto kAtenRows = std::to_array<AtenRow>({
 
 }  // namespace
 
+bool has_dynamic_size(const Graph& graph, const Call& call) {
+  const auto dynamic = [&](const TensorArgument& tensor) {
+    return tensor.id != kNone && dynamic_dim(graph.value(tensor.id).type.shape) >= 0;
+  };
+  for (const auto& [name, argument] : call.arguments) {
+    if (std::holds_alternative<SymbolArgument>(argument)) return true;
+    if (const auto* tensor = std::get_if<TensorArgument>(&argument); tensor && dynamic(*tensor))
+      return true;
+    const auto* list = std::get_if<std::vector<TensorArgument>>(&argument);
+    if (list != nullptr && std::ranges::any_of(*list, dynamic)) return true;
+  }
+  return std::ranges::any_of(call.results,
+                             [](const TensorType& type) { return dynamic_dim(type.shape) >= 0; });
+}
+
 std::vector<OverloadInfo> overloads() {
   std::vector<OverloadInfo> out;
   for (const AtenRow& aten : kAtenRows) out.push_back({aten.target, aten.op});
@@ -77,6 +93,8 @@ NodeId import_uninterpreted(Graph& graph, const Call& call) {
         inputs.push_back(value.id);
       } else if constexpr (std::is_same_v<T, std::vector<TensorArgument>>) {
         for (const TensorArgument& item : value) inputs.push_back(item.id);
+      } else if constexpr (std::is_same_v<T, SymbolArgument>) {
+        attrs.set(kDependsOn, value.name);
       } else if constexpr (!std::is_same_v<T, std::monostate>) {
         attrs.set(name, value);
       }
@@ -102,7 +120,8 @@ Result<NodeId> import_call(Graph& graph, const Call& call) {
     return error(Code::InvalidArgument, "node '", call.name, "' (", call.target,
                  ") has no tensor result");
   }
-  if (const auto found = rows->find(call.target); found != rows->end()) {
+  if (const auto found = rows->find(call.target);
+      found != rows->end() && !has_dynamic_size(graph, call)) {
     return found->second->import(graph, call, found->second->op);
   }
   return NodeId{import_uninterpreted(graph, call)};

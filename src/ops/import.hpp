@@ -3,6 +3,7 @@
 // only here.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,9 +19,13 @@ namespace enn {
 struct TensorArgument {
   ValueId id = kNone;
 };
+// A number, or a list with one, that the graph computes from sizes or values: what computes it.
+struct SymbolArgument {
+  std::string name;
+};
 using Argument =
     std::variant<std::monostate, TensorArgument, std::vector<TensorArgument>, std::int64_t, double,
-                 bool, std::string, std::vector<std::int64_t>, std::vector<double>>;
+                 bool, std::string, std::vector<std::int64_t>, std::vector<double>, SymbolArgument>;
 
 struct Call {
   std::string target;  // "aten.conv2d.default": namespace.name.overload
@@ -31,15 +36,25 @@ struct Call {
   std::string source;  // file:line of the eager model, or empty
 };
 
-// Appends the node. An overload that ops.def does not list becomes an Op::Unknown node, which keeps
-// the graph connected; an overload that is listed with arguments it cannot have is an error.
+// Appends the node. An overload that ops.def does not list, and a call with a dynamic size in an
+// operand, argument or result, become an Op::Unknown node, which keeps the graph connected; an
+// overload that is listed with arguments it cannot have is an error.
 [[nodiscard]] Result<NodeId> import_call(Graph& graph, const Call& call);
 
 // Appends the call as an Op::Unknown node, whatever ops.def says. Its operands are all tensors of
 // the call; arguments that are no tensors are attributes by name; the attribute kTensorsOfArguments
-// counts the tensors of each argument.
+// counts the tensors of each argument, kDependsOn names a SymbolArgument.
 [[nodiscard]] NodeId import_uninterpreted(Graph& graph, const Call& call);
 inline constexpr const char* kTensorsOfArguments = "tensors_of_arguments";
+inline constexpr const char* kDependsOn = "depends_on";
+
+// Whether an operand, an argument or a result has a size that only a run knows.
+[[nodiscard]] bool has_dynamic_size(const Graph& graph, const Call& call);
+// Which size of an Op::Unknown node only a run knows, as a sentence; nullopt when there is none.
+[[nodiscard]] std::optional<std::string> dynamic_reason(const Graph& graph, const Node& node);
+
+inline constexpr const char* kAdviceOnDynamicSizes =
+    "export the model for one size, without dynamic_shapes";
 
 // The overloads that ops.def lists, in its order.
 struct OverloadInfo {

@@ -53,6 +53,16 @@ TEST(Partitioner, LeavesNoCycleThroughWhatIsLeftOut) {
             "a:0 u:- b:1 c:0 ");
 }
 
+TEST(Partitioner, LeavesDynamicSizesOut) {
+  EXPECT_EQ(partitions(R"(graph {
+    input %x: float32[2, -1]
+    %a: float32[2, -1] = unknown(%x) from "aten.relu.default"
+    %b: float32[2] = unknown(%a) from "aten.sum.dim_IntList"
+    %c: float32[2] = relu(%b)
+    return %c })"),
+            "a:- b:- c:0 ");
+}
+
 // What stands before the first taken node does not split anything.
 TEST(Partitioner, IgnoresWhatOnlyPrecedes) {
   EXPECT_EQ(partitions(R"(graph {

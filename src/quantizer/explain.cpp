@@ -204,6 +204,9 @@ class Explainer {
       row.reason = not_float(node.outputs.front());
     } else if (is_masked_score(graph_, node.outputs.front())) {
       row.reason = kMask;
+    } else if (auto dynamic = dynamic_reason(graph_, node)) {
+      row.reason = *std::move(dynamic);
+      row.advice = kAdviceOnDynamicSizes;
     } else if (node.op == Op::Unknown) {
       row.reason = str("no rule quantizes the operator ", node.target);
       row.advice =

@@ -8,6 +8,7 @@ import pytest
 import torch
 from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
 from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer
+from executorch.exir import to_edge_transform_and_lower
 from rich.console import Console
 from torch import nn
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
@@ -115,3 +116,43 @@ def test_there_is_nothing_to_explain_before() -> None:
     for stage in (EnnQuantizer(), EnnPartitioner()):
         with pytest.raises(EnnError, match="none was"):
             stage.explain()
+
+
+class PooledHead(nn.Module):
+    """What precedes the pooling has the sizes of the image, what follows has none of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.head = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        maps = torch.relu(self.conv(image))
+        maps = maps.reshape(maps.shape[0], maps.shape[1], -1)
+        return self.head(maps.mean(2))
+
+
+def test_what_has_dynamic_sizes_is_left_to_others_with_the_reason() -> None:
+    torch.manual_seed(0)
+    model, image = PooledHead().eval(), torch.randn(1, 3, 8, 12)
+    shapes = ({2: torch.export.Dim("height", min=4, max=32), 3: torch.export.Dim("width", min=4, max=32)},)
+    quantizer = EnnQuantizer()
+    prepared = prepare_pt2e(torch.export.export(model, (image,), dynamic_shapes=shapes).module(), quantizer)
+    rows = {row.name: row for row in quantizer.explain().rows}
+    reason = "it depends on dimension 2 of 'image', which is dynamic; the engine takes static shapes"
+    for name in ("conv2d", "relu", "reshape", "mean"):
+        assert (rows[name].decision, rows[name].reason) == ("in float", reason)
+        assert "dynamic_shapes" in rows[name].advice
+    assert rows["linear"].decision == "quantized"
+    prepared(image)
+    quantized = convert_pt2e(prepared)
+    partitioner = EnnPartitioner()
+    exported = torch.export.export(quantized, (image,), dynamic_shapes=shapes)
+    lowered = to_edge_transform_and_lower(exported, partitioner=[partitioner])
+    assert set(partitioner.reasons.values()) == {reason}
+    assert not any("linear" in name for name in partitioner.reasons)
+    program = common.Pte(lowered.to_executorch().buffer)
+    for size in ((8, 12), (32, 4)):
+        image = torch.randn(1, 3, *size)
+        step = 0.02  # larger than the result's
+        torch.testing.assert_close(program(image), quantized(image), atol=step, rtol=0)

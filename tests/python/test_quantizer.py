@@ -181,13 +181,6 @@ def test_annotations_made_before_are_kept() -> None:
     assert node.meta["quantization_annotation"] is annotation
 
 
-def test_dynamic_shapes_are_refused_with_the_nodes_name() -> None:
-    batch = torch.export.Dim("batch", min=2, max=8)
-    exported = torch.export.export(nn.ReLU(), (torch.randn(2, 3),), dynamic_shapes=({0: batch},)).module()
-    with pytest.raises(RuntimeError, match=r"'input_1'.*only static shapes"):
-        EnnQuantizer().annotate(exported)
-
-
 def test_unknown_dtype_is_refused_with_the_nodes_name() -> None:
     exported = torch.export.export(nn.ReLU(), (torch.randn(2, 3, dtype=torch.bfloat16),)).module()
     with pytest.raises(ValueError, match=r"'input_1'.*bfloat16"):

@@ -186,6 +186,7 @@ class AttentionDecomposition {
 
 Result<std::optional<std::vector<DecompositionStep>>> decompose_attention(const Graph& graph,
                                                                           const Call& call) {
+  if (has_dynamic_size(graph, call)) return std::optional<std::vector<DecompositionStep>>();
   return AttentionDecomposition(graph, call).run();
 }
 

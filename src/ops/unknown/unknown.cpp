@@ -2,6 +2,40 @@
 #include "ops/common.hpp"
 
 namespace enn {
+namespace {
+
+// The first operand, else the first result, of a size that only a run knows; kNone without one.
+ValueId dynamic_value(const Graph& graph, const Node& node) {
+  for (const std::vector<ValueId>* ids : {&node.inputs, &node.outputs}) {
+    for (const ValueId id : *ids) {
+      if (id != kNone && dynamic_dim(graph.value(id).type.shape) >= 0) return id;
+    }
+  }
+  return kNone;
+}
+
+}  // namespace
+
+// Names where the size comes from, so that all nodes behind it have one reason.
+std::optional<std::string> dynamic_reason(const Graph& graph, const Node& node) {
+  constexpr const char* kOnlyStatic = "; the engine takes static shapes";
+  const Node* at = &node;
+  ValueId source = dynamic_value(graph, *at);
+  while (source != kNone) {
+    const Node* producer = graph.producer(source);
+    if (producer == nullptr) {
+      return str("it depends on dimension ", dynamic_dim(graph.value(source).type.shape), " of '",
+                 graph.value(source).name, "', which is dynamic", kOnlyStatic);
+    }
+    if (producer == at) break;
+    at = producer;
+    source = dynamic_value(graph, *at);
+  }
+  if (const std::string number = at->attrs.text(kDependsOn); !number.empty())
+    return str("it depends on '", number, "', which is computed from sizes or values", kOnlyStatic);
+  if (source == kNone) return std::nullopt;
+  return str("the size of '", graph.value(source).name, "' depends on values", kOnlyStatic);
+}
 
 Result<std::vector<TensorType>> infer_unknown(const Graph& graph, const Node& node) {
   std::vector<TensorType> types;
@@ -9,7 +43,8 @@ Result<std::vector<TensorType>> infer_unknown(const Graph& graph, const Node& no
   return std::vector<TensorType>(std::move(types));
 }
 
-std::optional<std::string> support_unknown(const Graph&, const Node& node) {
+std::optional<std::string> support_unknown(const Graph& graph, const Node& node) {
+  if (auto reason = dynamic_reason(graph, node)) return reason;
   return str("the operator ", node.target, " is not among those of the engine");
 }
 
