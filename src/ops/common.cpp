@@ -271,40 +271,6 @@ void annotate_first(const Graph& graph, NodeId node, const QuantizationConfig& c
                   annotations);
 }
 
-namespace {
-
-bool keeps_order(Op op) { return op == Op::Reshape || op == Op::Identity; }
-
-bool is_sum(const Graph& graph, ValueId value) {
-  const Node* producer = graph.producer(value);
-  if (producer == nullptr) return false;
-  return producer->op == Op::Add ||
-         (keeps_order(producer->op) && is_sum(graph, producer->inputs[0]));
-}
-
-// Nothing but softmaxes read it, and what is added to it on the way.
-bool ends_in_softmax(const Graph& graph, ValueId value) {
-  const std::vector<NodeId> users = graph.users(value);
-  return !users.empty() && !graph.is_output(value) && std::ranges::all_of(users, [&](NodeId user) {
-    const Node& node = graph.node(user);
-    return node.op == Op::Softmax || ((node.op == Op::Add || keeps_order(node.op)) &&
-                                      ends_in_softmax(graph, node.outputs[0]));
-  });
-}
-
-}  // namespace
-
-bool is_masked_score(const Graph& graph, ValueId value) {
-  return is_sum(graph, value) && ends_in_softmax(graph, value);
-}
-
-bool is_score_mask(const Graph& graph, ValueId value) {
-  const std::vector<NodeId> users = graph.users(value);
-  return !users.empty() && !graph.is_output(value) && std::ranges::all_of(users, [&](NodeId user) {
-    return is_masked_score(graph, graph.node(user).outputs[0]);
-  });
-}
-
 FixedQParamsSpec unit_interval_spec(const QuantizationConfig& config) {
   const QuantizationSpec& activation = config.activation;
   return {.dtype = activation.dtype,
@@ -319,7 +285,6 @@ void annotate_shared(const Graph& graph, NodeId node, const QuantizationConfig& 
   const Node& n = graph.node(node);
   const ValueId first = n.inputs.front();
   if (!is_float_value(graph, first) || !is_float_value(graph, n.outputs.front())) return;
-  if (is_masked_score(graph, n.outputs.front())) return;
   Annotation annotation;
   const SharedSpec shared{first, node};
   for (const ValueId id : n.inputs) {

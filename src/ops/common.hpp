@@ -105,11 +105,6 @@ void annotate_first(const Graph& graph, NodeId node, const QuantizationConfig& c
                     Annotations& annotations);
 // For results in [0, 1]: scale 1/256, with the lowest integer standing for 0, uses the whole range.
 [[nodiscard]] FixedQParamsSpec unit_interval_spec(const QuantizationConfig& config);
-// A sum that only a softmax reads: scores and a mask, whose -inf and -10^4 no 8-bit scale can hold
-// beside the scores. It is left in float.
-[[nodiscard]] bool is_masked_score(const Graph& graph, ValueId value);
-// Read by nothing but masked scores.
-[[nodiscard]] bool is_score_mask(const Graph& graph, ValueId value);
 // The operand gets the activation spec and the result shares it.
 void annotate_shared(const Graph& graph, NodeId node, const QuantizationConfig& config,
                      Annotations& annotations);

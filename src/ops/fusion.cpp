@@ -4,6 +4,7 @@
 #include <array>
 
 #include "ops/common.hpp"
+#include "ops/masks.hpp"
 
 namespace enn {
 namespace {
@@ -55,7 +56,7 @@ std::optional<FusedSum> sum_behind(const Graph& graph, NodeId node) {
   if (sum == kNone) return std::nullopt;
   const Node& add = graph.node(sum);
   if (add.op != Op::Add || add.attrs.number("alpha", 1.0) != 1.0 || is_internal(add) ||
-      add.inputs[0] == add.inputs[1] || is_masked_score(graph, add.outputs[0])) {
+      add.inputs[0] == add.inputs[1] || holds_masks(graph, add.outputs[0])) {
     return std::nullopt;
   }
   const ValueId result = graph.node(node).outputs[0];

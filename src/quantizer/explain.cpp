@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/common.hpp"
+#include "ops/masks.hpp"
 #include "quantizer/overrides.hpp"
 
 namespace enn {
@@ -89,7 +90,7 @@ Facts facts_of(const Graph& graph, const Spec& spec) {
 }
 
 constexpr std::string_view kMask =
-    "only a softmax reads the sum: no 8-bit scale holds a mask beside the scores";
+    "no 8-bit scale holds beside the scores of a softmax what masks them (-inf, -10000)";
 
 class Explainer {
  public:
@@ -123,7 +124,7 @@ class Explainer {
       row.result = facts_of(graph_, *spec);
     } else if (is_float_value(graph_, id)) {
       row.decision = "in float";
-      row.reason = is_score_mask(graph_, id) ? kMask : "no operator reads it in 8 bits";
+      row.reason = holds_masks(graph_, id) ? kMask : "no operator reads it in 8 bits";
     } else {
       row.decision = "unchanged";
       row.reason = not_float(id);
@@ -146,7 +147,7 @@ class Explainer {
     if (readers.empty()) return;
     row.details = {{"read by", readers}};
     if (row.decision != "quantized") {
-      row.reason = is_score_mask(graph_, id) ? std::string(kMask)
+      row.reason = holds_masks(graph_, id) ? std::string(kMask)
                    : is_float_value(graph_, id)
                        ? "the operators that read it take it in full precision, as a bias is"
                        : not_float(id);
@@ -168,7 +169,7 @@ class Explainer {
     } else if (annotations_.annotated(id)) {
       explain_annotated(id, row);
     } else {
-      explain_float(node, row);
+      explain_float(id, row);
     }
     rows_.push_back(std::move(row));
     if (node.outputs.size() > 1) explain_parts(node);
@@ -192,18 +193,17 @@ class Explainer {
     if (!partners.empty()) row.details.emplace_back("fused with", partners);
   }
 
-  void explain_float(const Node& node, Explanation& row) const {
+  void explain_float(NodeId id, Explanation& row) const {
+    const Node& node = graph_.node(id);
     row.decision = "in float";
-    const bool floats =
-        std::ranges::any_of(node.outputs, [&](ValueId id) { return is_float_value(graph_, id); });
+    const bool floats = std::ranges::any_of(
+        node.outputs, [&](ValueId output) { return is_float_value(graph_, output); });
     if (node.op == Op::Identity && floats) {
       row.decision = "transparent";
       row.reason = "it passes its operand on, which its neighbours quantize";
     } else if (!floats) {
       row.decision = "unchanged";
       row.reason = not_float(node.outputs.front());
-    } else if (is_masked_score(graph_, node.outputs.front())) {
-      row.reason = kMask;
     } else if (auto dynamic = dynamic_reason(graph_, node)) {
       row.reason = *std::move(dynamic);
       row.advice = kAdviceOnDynamicSizes;
@@ -212,14 +212,16 @@ class Explainer {
       row.advice =
           "write it with operators of docs/operators.md, or annotate it with "
           "add_custom_quant_annotations";
+    } else if (runs_on_masks(graph_, id)) {
+      row.reason = kMask;
     } else if (node.outputs.size() > 1) {
       row.decision = "transparent";
       row.reason = "each of its results is quantized by what reads it";
     } else if (node.attrs.boolean("training")) {
       row.reason = "it computes the statistics of its batch (training mode)";
       row.advice = "export the model in evaluation mode, or set is_qat";
-    } else if (!std::ranges::all_of(node.inputs, [&](ValueId id) {
-                 return id == kNone || is_float_value(graph_, id);
+    } else if (!std::ranges::all_of(node.inputs, [&](ValueId operand) {
+                 return operand == kNone || is_float_value(graph_, operand);
                })) {
       row.reason = "an operand is not float";
       row.advice = "convert its operands to float32";

@@ -9,6 +9,7 @@
 #include "ops/common.hpp"
 #include "ops/fusion.hpp"
 #include "ops/in_place.hpp"
+#include "ops/masks.hpp"
 #include "ops/ops.hpp"
 #include "quantizer/json.hpp"
 #include "quantizer/overrides.hpp"
@@ -98,7 +99,8 @@ std::vector<bool> values_read_quantized(const Graph& graph, const Annotations& a
 
 void place(const Graph& graph, const QuantizationConfig& config, Annotations& annotations) {
   for (const NodeId id : graph.order()) {
-    if (annotations.annotated(id) || is_internal(graph.node(id))) continue;
+    if (annotations.annotated(id) || is_internal(graph.node(id)) || runs_on_masks(graph, id))
+      continue;
     annotate(graph, id, config, annotations);
     if (annotations.annotated(id)) see_through_internal(graph, id, annotations);
   }

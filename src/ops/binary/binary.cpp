@@ -111,7 +111,7 @@ std::optional<std::string> support_binary(const Graph& graph, const Node& node) 
 void annotate_binary(const Graph& graph, NodeId node, const QuantizationConfig& config,
                      Annotations& annotations) {
   const Node& n = graph.node(node);
-  if (!is_float_value(graph, n.outputs[0]) || is_masked_score(graph, n.outputs[0])) return;
+  if (!is_float_value(graph, n.outputs[0])) return;
   switch (n.op) {
     // Whole numbers: 8 bits of an observed range would not hold them.
     case Op::FloorDivide:

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "ops/common.hpp"
+#include "ops/masks.hpp"
 #include "ops/program_builder.hpp"
 
 namespace enn {
@@ -60,7 +61,7 @@ void annotate_softmax(const Graph& graph, NodeId node, const QuantizationConfig&
   const ValueId input = graph.node(node).inputs.front();
   if (!is_float_value(graph, input)) return;
   Annotation annotation;
-  if (!is_masked_score(graph, input)) annotation.inputs.emplace_back(input, config.activation);
+  if (!holds_masks(graph, input)) annotation.inputs.emplace_back(input, config.activation);
   if (graph.node(node).op == Op::LogSoftmax) {
     // Probabilities near 1 and those of a thousand equal classes differ by less than a step of a
     // range that reaches from log(0): the result, a model's last as a rule, stays float.
