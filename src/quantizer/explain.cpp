@@ -4,6 +4,7 @@
 
 #include "ops/common.hpp"
 #include "ops/masks.hpp"
+#include "ops/steep.hpp"
 #include "quantizer/overrides.hpp"
 
 namespace enn {
@@ -92,10 +93,14 @@ Facts facts_of(const Graph& graph, const Spec& spec) {
 constexpr std::string_view kMask =
     "no 8-bit scale holds beside the scores of a softmax what masks them (-inf, -10000)";
 
+constexpr std::string_view kSteep =
+    "a logarithm, sine or cosine tells apart what one 8-bit step does not";
+
 class Explainer {
  public:
   Explainer(const Graph& graph, const Annotations& annotations, std::span<const NodeId> kept)
       : graph_(graph), annotations_(annotations), kept_(kept) {
+    steep_ = values_read_steeply(graph);
     fused_into_.assign(graph.node_count(), kNone);
     for (const NodeId id : graph.order()) {
       for (const NodeId follower : fused_with(graph, annotations, id)) fused_into_[follower] = id;
@@ -124,7 +129,9 @@ class Explainer {
       row.result = facts_of(graph_, *spec);
     } else if (is_float_value(graph_, id)) {
       row.decision = "in float";
-      row.reason = holds_masks(graph_, id) ? kMask : "no operator reads it in 8 bits";
+      row.reason = holds_masks(graph_, id) ? kMask
+                   : steep_[id]            ? kSteep
+                                           : "no operator reads it in 8 bits";
     } else {
       row.decision = "unchanged";
       row.reason = not_float(id);
@@ -214,6 +221,8 @@ class Explainer {
           "add_custom_quant_annotations";
     } else if (runs_on_masks(graph_, id)) {
       row.reason = kMask;
+    } else if (steep_[node.outputs.front()]) {
+      row.reason = kSteep;
     } else if (node.outputs.size() > 1) {
       row.decision = "transparent";
       row.reason = "each of its results is quantized by what reads it";
@@ -249,6 +258,7 @@ class Explainer {
   const Annotations& annotations_;
   std::span<const NodeId> kept_;
   std::vector<NodeId> fused_into_;
+  std::vector<bool> steep_;
   std::vector<Explanation> rows_;
 };
 

@@ -11,6 +11,7 @@
 #include "ops/in_place.hpp"
 #include "ops/masks.hpp"
 #include "ops/ops.hpp"
+#include "ops/steep.hpp"
 #include "quantizer/json.hpp"
 #include "quantizer/overrides.hpp"
 #include "quantizer/upstream.hpp"
@@ -98,11 +99,23 @@ std::vector<bool> values_read_quantized(const Graph& graph, const Annotations& a
 }
 
 void place(const Graph& graph, const QuantizationConfig& config, Annotations& annotations) {
+  const std::vector<bool> steep = values_read_steeply(graph);
+  const auto is_read_steeply = [&](NodeId id) {
+    return std::ranges::any_of(graph.node(id).outputs, [&](ValueId value) { return steep[value]; });
+  };
   for (const NodeId id : graph.order()) {
-    if (annotations.annotated(id) || is_internal(graph.node(id)) || runs_on_masks(graph, id))
+    if (annotations.annotated(id) || is_internal(graph.node(id)) || runs_on_masks(graph, id) ||
+        (is_read_steeply(id) && passes_steepness(graph, graph.node(id)))) {
       continue;
+    }
     annotate(graph, id, config, annotations);
     if (annotations.annotated(id)) see_through_internal(graph, id, annotations);
+  }
+  for (const NodeId id : graph.order()) {
+    if (!is_read_steeply(id) || !annotations.annotated(id)) continue;
+    Annotation annotation = *annotations.node(id);
+    annotation.output.reset();
+    annotations.set(id, std::move(annotation));
   }
 }
 

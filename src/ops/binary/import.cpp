@@ -121,6 +121,16 @@ Result<NodeId> import_bitwise_not(Graph& graph, const Call& call, Op op) {
   return NodeId{add_call(graph, call, op, {input, yes})};
 }
 
+Result<NodeId> import_unary(Graph& graph, const Call& call, Op op);
+
+// Functions of one operand are functions of floats; an integer is multiplied by -1.
+Result<NodeId> import_neg(Graph& graph, const Call& call, Op op) {
+  ENN_ASSIGN(const ValueId input, Arguments(call).tensor("self"));
+  const DType dtype = graph.value(input).type.dtype;
+  const bool whole = dtype == DType::Int32 || dtype == DType::Int64;
+  return whole ? import_beside(graph, call, Op::Mul, -1) : import_unary(graph, call, op);
+}
+
 // Bounds that are tensors, either of which may be absent.
 Result<NodeId> import_clamp_tensor(Graph& graph, const Call& call, Op op) {
   const Arguments args(call);

@@ -9,6 +9,7 @@
 #include "ops/constants.hpp"
 #include "ops/evaluate.hpp"
 #include "ops/program_builder.hpp"
+#include "ops/steep.hpp"
 
 namespace enn {
 namespace {
@@ -198,9 +199,11 @@ std::optional<std::string> support_unary(const Graph& graph, const Node& node) {
 
 void annotate_unary(const Graph& graph, NodeId node, const QuantizationConfig& config,
                     Annotations& annotations) {
-  if (graph.node(node).op != Op::Sigmoid) return annotate_all(graph, node, config, annotations);
+  const Op op = graph.node(node).op;
+  if (op != Op::Sigmoid && !is_steep(op)) return annotate_all(graph, node, config, annotations);
   const ValueId input = graph.node(node).inputs.front();
   if (!is_float_value(graph, input)) return;
+  if (is_steep(op)) return annotations.set(node, {.inputs = {}, .output = config.activation});
   annotations.set(node,
                   {.inputs = {{input, config.activation}}, .output = unit_interval_spec(config)});
 }

@@ -1,0 +1,52 @@
+#include "ops/steep.hpp"
+
+#include <algorithm>
+
+#include "ops/ops.hpp"
+
+namespace enn {
+
+bool is_steep(Op op) {
+  switch (op) {
+    case Op::Sin:
+    case Op::Cos:
+    case Op::Tan:
+    case Op::Log:
+    case Op::Log2:
+    case Op::Log10:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool passes_steepness(const Graph& graph, const Node& node) {
+  const std::string_view name = family(node.op);
+  return name == "unary" || name == "binary" || name == "where" || name == "convert" ||
+         node.op == Op::MatMul || node.op == Op::Identity ||
+         traits(graph, node).quantized == QuantizedForm::Moves;
+}
+
+std::vector<bool> values_read_steeply(const Graph& graph) {
+  std::vector<bool> steep(graph.value_count(), true);
+  std::vector<bool> read(graph.value_count(), false);
+  for (const ValueId id : graph.outputs()) steep[id] = false;
+  const std::vector<NodeId> order = graph.order();
+  for (auto id = order.rbegin(); id != order.rend(); ++id) {
+    const Node& node = graph.node(*id);
+    const bool passes =
+        is_steep(node.op) ||
+        (passes_steepness(graph, node) && std::ranges::all_of(node.outputs, [&](ValueId output) {
+           return steep[output] && read[output];
+         }));
+    for (const ValueId input : node.inputs) {
+      if (input == kNone) continue;
+      read[input] = true;
+      steep[input] = steep[input] && passes;
+    }
+  }
+  for (std::size_t i = 0; i < steep.size(); ++i) steep[i] = steep[i] && read[i];
+  return steep;
+}
+
+}  // namespace enn

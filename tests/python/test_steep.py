@@ -1,0 +1,79 @@
+"""Logarithms, sines and cosines in 8-bit models: their operands keep full precision."""
+
+import pytest
+import torch
+from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer
+from torch import nn
+
+import common
+
+
+class Rotary(nn.Module):
+    """Rotary positions as language models compute them: a product of frequencies and positions, then both functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.output = nn.Linear(64, 64), nn.Linear(64, 64)
+        self.register_buffer("frequencies", 1e4 ** (-torch.arange(0, 64, 2) / 64))
+
+    def forward(self, x: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        angles = (self.frequencies[None, :, None] @ positions[:, None, :].float()).transpose(1, 2)
+        angles = torch.cat([angles, angles], -1)
+        x = self.query(x)
+        first, second = x.chunk(2, -1)
+        return self.output(x * angles.cos() + torch.cat([-second, first], -1) * angles.sin())
+
+
+class Spectrum(nn.Module):
+    """The logarithm of a spectrum, as keyword spotting begins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bands, self.output = nn.Linear(64, 64, bias=False), nn.Linear(64, 16)
+
+    def forward(self, x: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        return self.output(torch.log(self.bands(x).square().clamp(min=1e-4)))
+
+
+def inputs(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(2, 24, 64, generator=generator), torch.arange(1000, 1024)[None].repeat(2, 1)
+
+
+@pytest.mark.parametrize(("model", "decibels"), [(Rotary, 26), (Spectrum, 20)])
+def test_operands_keep_full_precision(model: type[nn.Module], decibels: float) -> None:
+    torch.manual_seed(0)
+    network = model().eval()
+    quantizer = EnnQuantizer()
+    quantized = common.quantize(network, [inputs(seed) for seed in range(4)], inputs(0), quantizer)
+    with torch.no_grad():
+        expected = network(*inputs(9))
+    noise = quantized(*inputs(9)) - expected
+    assert 10 * torch.log10(expected.square().sum() / noise.square().sum()) > decibels
+    actual = common.Pte(common.lower(quantized, inputs(0)).to_executorch().buffer)(*inputs(9))
+    assert (actual - quantized(*inputs(9))).abs().max() <= 1.001 * common.output_scale(quantized)
+
+
+def test_what_stays_float_says_why() -> None:
+    quantizer = EnnQuantizer()
+    quantizer.annotate(torch.export.export(Spectrum(), inputs(0)).module())
+    rows = {row.name: row for row in quantizer.explain().rows}
+    assert rows["linear"].decision == "quantized"
+    assert [name for name, _ in rows["linear"].operands] == ["x", "bands_weight"]
+    assert not rows["linear"].result
+    for name in ("square", "clamp"):
+        assert (rows[name].decision, rows[name].reason) == (
+            "in float",
+            "a logarithm, sine or cosine tells apart what one 8-bit step does not",
+        )
+    assert rows["log"].decision == "quantized"
+
+
+def test_integers_are_negated() -> None:
+    class Negated(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return -x
+
+    for values in (torch.tensor([3, -(2**40), 0]), torch.tensor([7, -7], dtype=torch.int32)):
+        lowered = common.lower(Negated(), (values,))
+        assert torch.equal(common.Pte(lowered.to_executorch().buffer)(values), -values)
