@@ -1,23 +1,28 @@
 #include "ops/masks.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 
-#include "ops/constants.hpp"
 #include "ops/ops.hpp"
 
 namespace enn {
 namespace {
 
-constexpr float kHighestMask = -1000.0F;
+constexpr double kHighestMask = -1000.0;
 
 bool masks(double number) { return number <= kHighestMask; }
 
-bool is_constant_that_masks(const Graph& graph, ValueId id) {
-  const Value& value = graph.value(id);
-  if (!value.is_constant() || value.type.dtype != DType::Float32) return false;
-  const auto numbers = constant_floats(graph, id);
-  return numbers.ok() && std::ranges::any_of(numbers.value(), masks);
+// A mask of 4096 x 4096 is the largest that is looked at; tables of embeddings are larger.
+bool is_constant_that_masks(const Value& value) {
+  constexpr std::size_t kLargestMask = std::size_t{1} << 26;
+  if (value.type.dtype != DType::Float32 || value.data->size() > kLargestMask) return false;
+  for (std::size_t at = 0; at < value.data->size(); at += sizeof(float)) {
+    float number = 0;
+    std::memcpy(&number, value.data->data() + at, sizeof(number));
+    if (masks(static_cast<double>(number))) return true;
+  }
+  return false;
 }
 
 bool keeps_order(Op op) { return op == Op::Reshape || op == Op::Identity; }
@@ -77,8 +82,8 @@ class Search {
     if (id == kNone || !seen_.insert(id).second) return false;
     const Node* producer = graph_.producer(id);
     if (producer == nullptr) {
-      return is_constant_that_masks(graph_, id) ||
-             (!graph_.value(id).is_constant() && is_score_mask(graph_, id));
+      const Value& value = graph_.value(id);
+      return value.is_constant() ? is_constant_that_masks(value) : is_score_mask(graph_, id);
     }
     if (producer->op == Op::Fill) return masks(producer->attrs.number("value"));
     return std::ranges::any_of(operands_that_pass(graph_, *producer),

@@ -54,23 +54,32 @@ double mean_squared_error(const Histogram& histogram, const Grid& grid) {
   return error;
 }
 
+// How far the outermost value lies beyond the 2k-th from outside, k being the number of tensors:
+// about what their extremes differ by.
+double gap(const Histogram& histogram, std::uint64_t tensors, bool above) {
+  auto left = static_cast<double>(2 * tensors);
+  std::size_t i = 0;
+  for (; i < kBins; ++i) {
+    left -= static_cast<double>(histogram.counts[above ? kBins - 1 - i : i]);
+    if (left <= 0) break;
+  }
+  return static_cast<double>(i) * bin_width_of(histogram);
+}
+
 // A few tensors do not show how far others go. Of k alike, the next one goes beyond all with the
-// probability 1 / (k + 1): that part of the range is added to a bound, at most a fifth, and less
-// where a tensor has so many values that its extremes vary little. A bound that is clipped stays,
-// and so does zero, which most often is what an operator cannot pass. The two constants were found
-// on the networks of benchmarks/all_models.py.
+// probability 1 / (k + 1): that part of the range is added to a bound, at most a fifth, and at most
+// the gap there. A bound that is clipped stays, and so does zero, which most often is what an
+// operator cannot pass. The fifth and the two were found on the networks of
+// benchmarks/all_models.py.
 ClippedRange with_margin(const Histogram& histogram, std::uint64_t tensors, ClippedRange range) {
   constexpr double kMostAdded = 0.2;
-  constexpr double kFewValues = 8192;
-  double count = 0;
-  for (const float bin : histogram.counts) count += static_cast<double>(bin);
-  const double per_tensor = count / static_cast<double>(tensors);
-  const double added = std::min(kMostAdded, 1.0 / (static_cast<double>(tensors) + 1)) *
-                       std::min(1.0, kFewValues / per_tensor);
-  const auto margin = static_cast<float>(
-      added * (static_cast<double>(histogram.high) - static_cast<double>(histogram.low)));
-  if (range.low == histogram.low && range.low != 0) range.low -= margin;
-  if (range.high == histogram.high && range.high != 0) range.high += margin;
+  const double most = std::min(kMostAdded, 1.0 / (static_cast<double>(tensors) + 1)) *
+                      (static_cast<double>(histogram.high) - static_cast<double>(histogram.low));
+  const auto margin = [&](bool above) {
+    return static_cast<float>(std::min(most, gap(histogram, tensors, above)));
+  };
+  if (range.low == histogram.low && range.low != 0) range.low -= margin(false);
+  if (range.high == histogram.high && range.high != 0) range.high += margin(true);
   return range;
 }
 

@@ -216,8 +216,11 @@ def test_mse_has_the_least_error(shape: str) -> None:
         "relu": np.maximum(rng.standard_normal(200_000), 0),
         "student": rng.standard_t(3, size=200_000),
     }[shape].astype(np.float32)
-    # A step is wider by the margin at most.
-    least = error_of("Mse", values) / (1 + 0.2 * 8192 / values.size) ** 2
+    # A step is wider by the margins at most: what the two outermost values of each side differ by, and two bins.
+    ordered = np.sort(values)
+    width = ordered[-1] - ordered[0]
+    margins = sum(min(0.2, difference / width) for difference in np.diff(ordered)[[0, -1]])
+    least = error_of("Mse", values) / (1 + margins + 2 / 2048) ** 2
     for other in ("MinMax", "Histogram", "Percentile", "Kl"):
         assert least <= error_of(other, values) * 1.02, other
     # The best of all ranges, found by trying them.
@@ -232,6 +235,26 @@ def test_mse_has_the_least_error(shape: str) -> None:
         else np.inf
     )
     assert least <= best * 1.02
+
+
+def width_of(tensors: list[list[float]]) -> float:
+    """Of the range after these tensors, which are too few values for any to be clipped."""
+    observer = core("Mse")
+    for tensor in tensors:
+        observer.observe(np.array(tensor, np.float32))
+    scales, _ = observer.qparams()
+    return scales[0] * 255
+
+
+def test_the_margin_is_what_the_extremes_of_tensors_differ_by() -> None:
+    alike = [[-1.0, -1.0, 0.5, 1.0, 1.0]] * 4
+    assert width_of(alike) == pytest.approx(2, rel=0.002)
+    # The eighth from above is 0.9, from below -1: 0.05 are added above, nothing below.
+    near = [[-1.0, -1.0, high, 0.9] for high in (0.95, 0.93, 0.91, 0.92)]
+    assert width_of(near) == pytest.approx(1.95 + 0.05, abs=0.003)
+    # Far apart: a fifth of what was seen on each side.
+    apart = [[-8.0, 7.0], [-3.0, 1.0], [-1.0, 4.0], [-5.0, 2.0]]
+    assert width_of(apart) == pytest.approx(15 * 1.4, rel=0.002)
 
 
 def test_kl_drops_outliers_and_keeps_the_mass() -> None:
