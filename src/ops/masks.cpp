@@ -27,10 +27,6 @@ bool is_constant_that_masks(const Value& value) {
 
 bool keeps_order(Op op) { return op == Op::Reshape || op == Op::Identity; }
 
-bool moves(const Graph& graph, const Node& node) {
-  return node.op == Op::Identity || traits(graph, node).quantized == QuantizedForm::Moves;
-}
-
 bool is_sum(const Graph& graph, ValueId value) {
   const Node* producer = graph.producer(value);
   if (producer == nullptr) return false;
@@ -45,6 +41,11 @@ bool ends_in_softmax(const Graph& graph, ValueId value) {
     return node.op == Op::Softmax || ((node.op == Op::Add || keeps_order(node.op)) &&
                                       ends_in_softmax(graph, node.outputs[0]));
   });
+}
+
+// A sum that only softmaxes read, viewed or not: scores and what masks them.
+bool is_masked_score(const Graph& graph, ValueId value) {
+  return is_sum(graph, value) && ends_in_softmax(graph, value);
 }
 
 // The operands of which the masks, if they hold any, pass to the result.
@@ -70,7 +71,7 @@ std::vector<ValueId> operands_that_pass(const Graph& graph, const Node& node) {
     case Op::Clamp:
       return masks(node.attrs.number("min", kHighestMask)) ? in : std::vector<ValueId>();
     default:
-      return moves(graph, node) ? in : std::vector<ValueId>();
+      return moves_elements(graph, node) ? in : std::vector<ValueId>();
   }
 }
 
@@ -97,16 +98,12 @@ class Search {
 
 }  // namespace
 
-bool is_masked_score(const Graph& graph, ValueId value) {
-  return is_sum(graph, value) && ends_in_softmax(graph, value);
-}
-
 bool is_score_mask(const Graph& graph, ValueId value) {
   const std::vector<NodeId> users = graph.users(value);
   return !users.empty() && !graph.is_output(value) && std::ranges::all_of(users, [&](NodeId user) {
     const Node& node = graph.node(user);
     return is_masked_score(graph, node.outputs[0]) ||
-           (moves(graph, node) && is_score_mask(graph, node.outputs[0]));
+           (moves_elements(graph, node) && is_score_mask(graph, node.outputs[0]));
   });
 }
 

@@ -7,9 +7,7 @@
 
 namespace enn {
 
-// A sum that only softmaxes read, viewed or not: scores and what masks them.
-[[nodiscard]] bool is_masked_score(const Graph& graph, ValueId value);
-// Moved or not, read by nothing but masked scores.
+// Moved or not, read by nothing but masked scores: sums that only softmaxes read, viewed or not.
 [[nodiscard]] bool is_score_mask(const Graph& graph, ValueId value);
 // A masked score, or a value into which numbers from -1000 down came: by where or masked_fill, by a
 // product with such a number, from a constant; moved, added to or converted since.

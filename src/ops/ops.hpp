@@ -54,6 +54,9 @@ inline constexpr std::size_t kResidual = 3;
 [[nodiscard]] inline bool has_residual(const Node& node) { return node.inputs.size() > kResidual; }
 
 [[nodiscard]] Traits traits(const Graph& graph, const Node& node);
+[[nodiscard]] inline bool moves_elements(const Graph& graph, const Node& node) {
+  return traits(graph, node).quantized == QuantizedForm::Moves;
+}
 
 // Writes the program steps that compute `node`. Precondition: all compiler passes have run.
 [[nodiscard]] Status lower(const Graph& graph, const Node& node, ProgramBuilder& builder);

@@ -23,8 +23,7 @@ bool is_steep(Op op) {
 bool passes_steepness(const Graph& graph, const Node& node) {
   const std::string_view name = family(node.op);
   return name == "unary" || name == "binary" || name == "where" || name == "convert" ||
-         node.op == Op::MatMul || node.op == Op::Identity ||
-         traits(graph, node).quantized == QuantizedForm::Moves;
+         node.op == Op::MatMul || moves_elements(graph, node);
 }
 
 std::vector<bool> values_read_steeply(const Graph& graph) {

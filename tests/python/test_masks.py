@@ -8,6 +8,7 @@ from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer
 from torch import nn
 
 import common
+from report import sqnr
 
 LOWEST = torch.finfo(torch.float32).min
 BATCH, HEADS, TOKENS = 2, 4, 24
@@ -75,8 +76,7 @@ def test_masked_scores_keep_their_steps(mask: str) -> None:
     with torch.no_grad():
         expected = model(*inputs)
     quantized = common.quantize(model, [inputs], inputs, EnnQuantizer())
-    noise = quantized(*inputs) - expected
-    assert 10 * torch.log10(expected.square().sum() / noise.square().sum()) > 23
+    assert sqnr(expected, quantized(*inputs)) > 23
     lowered = common.lower(quantized, inputs)
     difference = common.Pte(lowered.to_executorch().buffer)(*inputs) - quantized(*inputs)
     assert difference.abs().max() <= 1.001 * common.output_scale(quantized)

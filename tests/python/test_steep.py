@@ -6,6 +6,7 @@ from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer
 from torch import nn
 
 import common
+from report import sqnr
 
 
 class Rotary(nn.Module):
@@ -48,8 +49,7 @@ def test_operands_keep_full_precision(model: type[nn.Module], decibels: float) -
     quantized = common.quantize(network, [inputs(seed) for seed in range(4)], inputs(0), quantizer)
     with torch.no_grad():
         expected = network(*inputs(9))
-    noise = quantized(*inputs(9)) - expected
-    assert 10 * torch.log10(expected.square().sum() / noise.square().sum()) > decibels
+    assert sqnr(expected, quantized(*inputs(9))) > decibels
     actual = common.Pte(common.lower(quantized, inputs(0)).to_executorch().buffer)(*inputs(9))
     assert (actual - quantized(*inputs(9))).abs().max() <= 1.001 * common.output_scale(quantized)
 

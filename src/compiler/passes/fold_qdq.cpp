@@ -49,7 +49,7 @@ class QdqFolder {
         if (move == kNone || graph_.users(moved).size() != 1 || graph_.is_output(moved)) break;
         const Node moving = graph_.node(move);
         if (!moves_one_operand(moving) || moving.outputs.size() != 1 ||
-            traits(graph_, moving).quantized != QuantizedForm::Moves) {
+            !moves_elements(graph_, moving)) {
           break;
         }
         // What the compiler does not compute would be quantized in every run.

@@ -29,8 +29,8 @@ Result<NodeId> import_along_dim(Graph& graph, const Call& call, Op op, bool safe
 bool weighs_values(const Graph& graph, ValueId value) {
   return std::ranges::any_of(graph.users(value), [&](NodeId user) {
     const Node& node = graph.node(user);
-    return node.op == Op::MatMul || (traits(graph, node).quantized == QuantizedForm::Moves &&
-                                     weighs_values(graph, node.outputs.front()));
+    return node.op == Op::MatMul ||
+           (moves_elements(graph, node) && weighs_values(graph, node.outputs.front()));
   });
 }
 
