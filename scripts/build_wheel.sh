@@ -3,6 +3,7 @@
 # same sources. Reuses the environment's torch and ExecuTorch; build/python keeps the object files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/compiler_cache.sh
 
 python=.venv/bin/python
 stamp=build/python/.installed

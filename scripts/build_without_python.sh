@@ -3,6 +3,7 @@
 # that a C++ build needs and no others, and nothing else of the environment is passed on. Also the C++ part of `make test`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/compiler_cache.sh
 
 # cmake and ninja of Python packages are scripts that start Python: their binaries are taken.
 real_tool() {
@@ -30,7 +31,7 @@ launcher=$(command -v ccache) && ln -s "$launcher" "$tools/ccache"
 
 # Settings of the build that may pass; none of them leads to Python.
 passed=("CXX=$compiler")
-while IFS= read -r name; do passed+=("$name=${!name}"); done < <(compgen -e | grep -E '^(CCACHE_|CMAKE_|ENN_|LANG$|LC_|HOME$|TMPDIR$)')
+while IFS= read -r name; do passed+=("$name=${!name}"); done < <(compgen -e | grep -E '^(CCACHE_|CMAKE_|CTEST_|ENN_|LANG$|LC_|HOME$|TMPDIR$)')
 bare() { env -i PATH="$PWD/$tools" "${passed[@]}" "$@"; }
 
 for name in python python3 pip; do

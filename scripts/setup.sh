@@ -15,9 +15,9 @@ build_packages=(g++ flatbuffers-compiler libflatbuffers-dev libsimdjson-dev nloh
 case $group in
   demo) packages=("${build_packages[@]}" dataset-fashion-mnist) ;;
   upstream) packages=("${build_packages[@]}") ;;
-  test) packages=("${build_packages[@]}" libgtest-dev libgmock-dev libsimde-dev dataset-fashion-mnist) ;;
+  test) packages=("${build_packages[@]}" ccache libgtest-dev libgmock-dev libsimde-dev dataset-fashion-mnist) ;;
   bench) packages=("${build_packages[@]}" libbenchmark-dev) ;;
-  lint) packages=("${build_packages[@]}" libgtest-dev libgmock-dev libsimde-dev libbenchmark-dev doxygen
+  lint) packages=("${build_packages[@]}" ccache libgtest-dev libgmock-dev libsimde-dev libbenchmark-dev doxygen
                   libclang-common-19-dev clang-19 clang-format-19 clang-tidy-19) ;;
   *) echo "setup: unknown group '$group'; use demo, test, bench, lint or upstream" >&2; exit 2 ;;
 esac

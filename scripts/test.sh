@@ -3,6 +3,7 @@
 # part even when one failed; the summary at the end and the exit code say which did.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+source scripts/compiler_cache.sh
 
 declare -a lines
 failed=0

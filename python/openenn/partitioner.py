@@ -1,5 +1,6 @@
 """EnnPartitioner: tags the nodes of an edge program that the core takes."""
 
+import functools
 import logging
 import operator
 from collections import defaultdict
@@ -108,6 +109,7 @@ def _names_of_taken_nodes(program: ExportedProgram) -> set[str]:
     return {node.name for number, node in imported.nodes.items() if decisions[number][0] >= 0}
 
 
+@functools.cache  # torch puts its tables together anew for each call, in a third of a second
 def _decomposable_operators() -> list[torch._ops.OpOverload]:
     """The overloads of the core's table that ExecuTorch would decompose and lets a backend keep."""
     decomposed = default_decompositions() | core_aten_decompositions()

@@ -4,6 +4,7 @@ import copy
 import functools
 import gc
 import importlib.util
+import itertools
 import sys
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner  # noqa: E402
 from executorch.backends.samsung.utils.export_utils import get_edge_compile_config  # noqa: E402
+from torch._export import utils as export_utils  # noqa: E402
 from torchao.quantization.pt2e import qat_utils  # noqa: E402
 
 import common  # noqa: E402
@@ -54,6 +56,10 @@ def _trace_patterns_once(trace: Callable) -> Callable:
 
 
 qat_utils._get_aten_graph_module_for_pattern = _trace_patterns_once(qat_utils._get_aten_graph_module_for_pattern)
+# torch collects the operators of each namespace several times per export, in a third of a second; no test adds any.
+export_utils._collect_all_valid_cia_ops_for_namespace = functools.cache(
+    export_utils._collect_all_valid_cia_ops_for_namespace
+)
 gc.collect()
 gc.freeze()  # what was imported stays: it need not be looked through after every test
 
@@ -111,12 +117,16 @@ def lowered_model(name: str, size: int, batch: int, upstream_config: bool, per_c
     return lower(model, inputs, upstream_config, is_per_channel=per_channel, fold_quantize=fold)
 
 
+_tests = itertools.count(1)
+
+
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    """The same seed for every test, and no graphs with their weights left over from it."""
+    """The same seed for every test, and graphs with their weights left over from few."""
     torch.manual_seed(0)
     yield
-    gc.collect()
+    if next(_tests) % 16 == 0:  # it takes a sixth of a second
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
