@@ -54,6 +54,33 @@ CASES: dict[str, Case] = {
     "conv depthwise + residual": Case(
         ("convolution", "add"), lambda: Residual(nn.Conv2d(64, 64, 3, padding=1, groups=64)), (IMAGE,)
     ),
+    "conv + batch norm + silu": Case(
+        ("convolution", "batch_norm", "silu"),
+        lambda: nn.Sequential(nn.Conv2d(64, 64, 1), nn.BatchNorm2d(64), nn.SiLU()),
+        (IMAGE,),
+    ),
+    "conv depthwise + hardswish": Case(
+        ("convolution", "hardswish"),
+        lambda: nn.Sequential(nn.Conv2d(64, 64, 3, padding=1, groups=64), nn.Hardswish()),
+        (IMAGE,),
+    ),
+    "conv + leaky_relu": Case(
+        ("convolution", "leaky_relu"),
+        lambda: nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.LeakyReLU(0.1)),
+        (IMAGE,),
+    ),
+    "conv + sigmoid": Case(
+        ("convolution", "sigmoid"), lambda: nn.Sequential(nn.Conv2d(64, 64, 1), nn.Sigmoid()), (IMAGE,)
+    ),
+    "conv + hardsigmoid": Case(
+        ("convolution", "hardsigmoid"), lambda: nn.Sequential(nn.Conv2d(64, 64, 1), nn.Hardsigmoid()), (IMAGE,)
+    ),
+    "linear + gelu": Case(("linear", "gelu"), lambda: nn.Sequential(nn.Linear(256, 256), nn.GELU()), ((4, 1024, 256),)),
+    "linear + gelu (tanh)": Case(
+        ("linear", "gelu_tanh"),
+        lambda: nn.Sequential(nn.Linear(256, 256), nn.GELU(approximate="tanh")),
+        ((4, 1024, 256),),
+    ),
     "linear + residual": Case(("linear", "add"), lambda: Residual(nn.Linear(256, 256)), ((4, 1024, 256),)),
     "mul + add per channel": Case(("mul", "add"), lambda: Affine(256), ((4, 1024, 256),)),
     "mul + add per channel of images": Case(("mul", "add"), lambda: Affine(64, 1, 1), (IMAGE,)),

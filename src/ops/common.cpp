@@ -248,7 +248,8 @@ void annotate_output(const Graph& graph, NodeId node, Annotation annotation,
   } else if (followers.empty()) {
     annotation.output = config.activation;
   } else {
-    annotations.set(followers.back(), {.inputs = {}, .output = config.activation});
+    const Op last = graph.node(followers.back()).op;
+    annotations.set(followers.back(), {.inputs = {}, .output = result_spec(last, config)});
   }
   annotations.set(node, std::move(annotation));
 }
@@ -278,6 +279,11 @@ FixedQParamsSpec unit_interval_spec(const QuantizationConfig& config) {
           .zero_point = activation.quant_min,
           .quant_min = activation.quant_min,
           .quant_max = activation.quant_max};
+}
+
+Spec result_spec(Op op, const QuantizationConfig& config) {
+  if (op == Op::Sigmoid) return unit_interval_spec(config);
+  return config.activation;
 }
 
 void annotate_shared(const Graph& graph, NodeId node, const QuantizationConfig& config,

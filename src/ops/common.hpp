@@ -105,6 +105,8 @@ void annotate_first(const Graph& graph, NodeId node, const QuantizationConfig& c
                     Annotations& annotations);
 // For results in [0, 1]: scale 1/256, with the lowest integer standing for 0, uses the whole range.
 [[nodiscard]] FixedQParamsSpec unit_interval_spec(const QuantizationConfig& config);
+// That for a sigmoid, else the activation spec.
+[[nodiscard]] Spec result_spec(Op op, const QuantizationConfig& config);
 // The operand gets the activation spec and the result shares it.
 void annotate_shared(const Graph& graph, NodeId node, const QuantizationConfig& config,
                      Annotations& annotations);

@@ -128,6 +128,8 @@ struct ConvTable {
   std::uint32_t input = 0, weight = 0, multiplier = 0, bias = 0, output = 0;
   std::uint32_t residual = UINT32_MAX;
   float residual_multiplier = 0.0F;
+  flatbuffers::Optional<program::UnaryKind> function = flatbuffers::nullopt;
+  float function_alpha = 0.0F;
 };
 
 Status run_conv(Bench& bench, const std::function<void(Bench&, ConvTable&)>& spoil) {
@@ -144,7 +146,7 @@ Status run_conv(Bench& bench, const std::function<void(Bench&, ConvTable&)>& spo
     return program::CreateConv2D(builder, t.input, t.weight, t.multiplier, t.bias, t.output,
                                  t.weight_zero_point, t.groups, t.stride_h, t.stride_w, t.pad_top,
                                  t.pad_left, t.dilation_h, t.dilation_w, t.output_min, t.output_max,
-                                 t.residual, t.residual_multiplier);
+                                 t.residual, t.residual_multiplier, t.function, t.function_alpha);
   });
 }
 
@@ -178,6 +180,29 @@ TEST(BindConv2D, AddsAResidual) {
   EXPECT_EQ(out[0], 16 * 4 / 4 + 1 + 2 * (9 - 5) + 7);
   EXPECT_EQ(out[1], 16 * 4 / 2 - 2 + 2 * (9 - 5) + 7);
   EXPECT_EQ(out[24], 36 * 4 / 4 + 1 + 2 * (19 - 5) + 7);
+}
+
+TEST(BindConv2D, AppliesAFunction) {
+  Bench bench;
+  std::uint32_t output = 0;
+  const auto applied = [&](program::UnaryKind kind, float alpha) {
+    const Status status = run_conv(bench, [&](Bench& b, ConvTable& t) {
+      t.bias = b.constant(DType_Float32, {2}, Floats{-26.0F, -2.0F});
+      b.info(t.output).scale = 0.5F;
+      t.function = kind;
+      t.function_alpha = alpha;
+      output = t.output;
+    });
+    EXPECT_TRUE(status.ok()) << status.message();
+    return bench.values<std::uint8_t>(output);
+  };
+  // 16 steps less 26 in the first channel's corner, 36 less 26 in its middle; half a unit each.
+  const Bytes slope = applied(program::UnaryKind_LeakyRelu, 0.25F);
+  EXPECT_EQ(slope[0], -2 + 7);  // -2.5, to even
+  EXPECT_EQ(slope[24], 10 + 7);
+  const Bytes logistic = applied(program::UnaryKind_Sigmoid, 0.0F);
+  EXPECT_EQ(logistic[0], 0 + 7);
+  EXPECT_EQ(logistic[24], 2 + 7);  // 1 / (1 + exp(-5)) in halves
 }
 
 TEST(BindConv2D, Refuses) {
@@ -228,6 +253,12 @@ TEST(BindConv2D, Refuses) {
        [](Bench& b, ConvTable& t) {
          t.residual = b.input(DType_UInt8, {1, 5, 5, 2}, Bytes(50, 1));
          b.info(t.residual).zero_point = 256;
+       }},
+      {"cannot apply", [](Bench&, ConvTable& t) { t.function = program::UnaryKind_Exp; }},
+      {"function_alpha",
+       [](Bench&, ConvTable& t) {
+         t.function = program::UnaryKind_LeakyRelu;
+         t.function_alpha = NAN;
        }},
       {"residual_multiplier",
        [](Bench& b, ConvTable& t) {

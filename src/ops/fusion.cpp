@@ -12,7 +12,7 @@ namespace {
 // What may follow an operator.
 struct Fusion {
   Op op;
-  bool batch_norm;  // it computes channels that a batch norm can scale
+  bool layer;  // it has weights: a batch norm can scale its channels
 };
 
 constexpr std::array kFusions{
@@ -46,6 +46,15 @@ bool is_activation(const Node& next) {
   return next.op == Op::Clamp && next.attrs.number("min") == 0.0 && next.attrs.has("min");
 }
 
+// A layer that adds a residual or applies a function ahead of rounding. Convolutions in one
+// dimension become images and transposed ones others, which parts them from their readers.
+bool has_epilogue(const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
+  if (node.op != Op::Convolution) return node.op == Op::Linear;
+  return graph.value(node.outputs.front()).type.shape.size() == 4 &&
+         !node.attrs.boolean("transposed");
+}
+
 // The addition that alone reads the result of `node`, perhaps behind identities.
 std::optional<FusedSum> sum_behind(const Graph& graph, NodeId node) {
   NodeId sum = only_reader(graph, node);
@@ -71,30 +80,35 @@ bool is_float_constant(const Graph& graph, ValueId id) {
 
 bool has_activation_range(Op op) { return fusion_of(op) != nullptr; }
 
+bool is_epilogue_function(Op op) {
+  constexpr std::array kFunctions{Op::LeakyRelu, Op::Hardsigmoid, Op::Hardswish, Op::Sigmoid,
+                                  Op::Silu,      Op::Gelu,        Op::GeluTanh};
+  return std::ranges::find(kFunctions, op) != kFunctions.end();
+}
+
 std::vector<NodeId> fused_followers(const Graph& graph, NodeId node) {
   std::vector<NodeId> followers;
   const Fusion* fusion = fusion_of(graph.node(node).op);
   if (fusion == nullptr) return followers;
   NodeId next = only_reader(graph, node);
-  if (fusion->batch_norm && next != kNone &&
+  if (fusion->layer && next != kNone &&
       is_batch_norm_of(graph, graph.node(next), graph.node(node))) {
     followers.push_back(next);
     next = only_reader(graph, next);
   }
-  if (next != kNone && is_activation(graph.node(next))) followers.push_back(next);
+  if (next == kNone) return followers;
+  const bool follows = is_activation(graph.node(next)) ||
+                       (is_epilogue_function(graph.node(next).op) && has_epilogue(graph, node));
+  if (follows) followers.push_back(next);
   return followers;
 }
 
 std::optional<FusedSum> residual_sum_of(const Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
-  const std::size_t rank = graph.value(node.outputs.front()).type.shape.size();
-  // Convolutions in one dimension become images, which parts them from their readers.
-  const bool adds = node.op == Op::Linear ||
-                    (node.op == Op::Convolution && rank == 4 && !node.attrs.boolean("transposed"));
-  if (!adds) return std::nullopt;
+  if (!has_epilogue(graph, id)) return std::nullopt;
   const std::vector<NodeId> followers = fused_followers(graph, id);
   const NodeId last = followers.empty() ? id : followers.back();
-  if (is_activation(graph.node(last))) return std::nullopt;
+  if (last != id && graph.node(last).op != Op::BatchNorm) return std::nullopt;
   const auto sum = sum_behind(graph, last);
   if (!sum) return std::nullopt;
   const Value& residual = graph.value(sum->operand);

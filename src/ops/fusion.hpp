@@ -14,9 +14,13 @@ namespace enn {
 [[nodiscard]] bool has_activation_range(Op op);
 
 // The nodes behind `node` that run in its epilogue, in the order of execution: a batch norm over
-// its output channels, then relu or a clamp that begins at 0, each the only reader of the value
-// before it.
+// its output channels, then relu, a clamp that begins at 0, or behind a layer an epilogue function,
+// each the only reader of the value before it.
 [[nodiscard]] std::vector<NodeId> fused_followers(const Graph& graph, NodeId node);
+
+// A function that a layer applies to its sums ahead of rounding: ConvFunction of
+// kernels/conv/conv.hpp.
+[[nodiscard]] bool is_epilogue_function(Op op);
 
 // An addition that the operator before it does ahead of rounding.
 struct FusedSum {

@@ -226,6 +226,21 @@ TEST(Quantizer, QuantizesALayerBehindTheSumThatAloneReadsIt) {
             "r: => affine\n");
 }
 
+TEST(Quantizer, QuantizesALayerBehindTheFunctionThatAloneReadsIt) {
+  const std::string model = std::string(kConvolution) + R"(
+    %s: float32[1, 1, 2, 2] = silu(%c)
+  )";
+  EXPECT_EQ(annotations(model + "return %s }"),
+            "x: => affine\n"
+            "c: x=affine w=channel0\n"
+            "s: => affine\n");
+  EXPECT_EQ(annotations(model + "return %s, %c }"),
+            "x: => affine\n"
+            "c: x=affine w=channel0 => affine\n"
+            "s: c=affine => affine\n");
+  EXPECT_EQ(annotations(model + "return %s }", true, false, {"c"}), "s: => affine\n");
+}
+
 TEST(Quantizer, LetsTheFirstOfTwoLayersAddTheOther) {
   EXPECT_EQ(annotations(R"(graph {
     input %x: float32[1, 1]

@@ -94,10 +94,16 @@ inline void add_quantized_half(ProgramMaker& maker) {
   residual_conv.residual_multiplier = 0.66F;
   maker.step(residual_conv, "residual_conv");
 
+  const std::uint32_t gated = maker.arena(DType_UInt8, {1, 8, 8, 4}, 0.15F, 70);
+  Conv2DT gated_conv = residual_conv;
+  gated_conv.output = gated;
+  gated_conv.function = UnaryKind_Silu;
+  maker.step(gated_conv, "gated_conv");
+
   const std::uint32_t maximum = maker.arena(DType_UInt8, {1, 4, 4, 4}, 0.15F, 70);
   Pool2DT max_pool;
   max_pool.kind = PoolKind_Max;
-  max_pool.input = residual_sum;
+  max_pool.input = gated;
   max_pool.output = maximum;
   max_pool.kernel_h = 2;
   max_pool.kernel_w = 2;

@@ -72,7 +72,7 @@ TEST_P(Refused, WithASentence) {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 const Refusal kRefusals[] = {
-    {"newer_version", [](Chain& c) { c.maker.program.version = 3; }, "version 3"},
+    {"newer_version", [](Chain& c) { c.maker.program.version = 4; }, "version 4"},
     {"version_zero", [](Chain& c) { c.maker.program.version = 0; }, "version 0"},
     {"unknown_dtype", [](Chain& c) { c.tensor(c.y).dtype = static_cast<program::DType>(17); },
      "tensor 1 has the unknown dtype 17"},

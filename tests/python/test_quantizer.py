@@ -89,7 +89,7 @@ def test_scales_and_zero_points_equal_upstreams(name: str, per_channel: bool) ->
 
 
 def test_activation_ranges_are_those_of_the_values_histograms() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Hardswish(), nn.Conv2d(8, 4, 1), nn.Sigmoid()).eval()
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Hardswish(), nn.Conv2d(8, 4, 1), nn.Tanh()).eval()
     samples = [torch.randn(2, 3, 12, 12) * (i + 1) for i in range(3)]
     inputs = (samples[0],)
     exported = torch.export.export(model, inputs).module()
@@ -112,7 +112,7 @@ def test_activation_ranges_are_those_of_the_values_histograms() -> None:
     quantizer.set_observer("histogram")
     found = quantization_of_values(common.quantize(model, samples, inputs, quantizer))
     (input_name,) = [node.name for node in exported.graph.nodes if node.op == "placeholder"]
-    for name in (input_name, "conv2d", "conv2d_1", "hardswish"):
+    for name in (input_name, "hardswish", "conv2d_1", "tanh"):
         scale, zero_point = observers[name].calculate_qparams()
         assert found[name] == (scale.item(), zero_point.item()), name
 
@@ -157,18 +157,18 @@ def test_wrong_precision_is_refused_with_what_is_supported(precision) -> None:
 
 
 def test_custom_annotations_win() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Hardswish()).eval()
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ELU()).eval()
     inputs = (torch.randn(1, 3, 8, 8),)
 
-    def leave_hardswish_in_float(module: torch.fx.GraphModule) -> None:
+    def leave_elu_in_float(module: torch.fx.GraphModule) -> None:
         for node in module.graph.nodes:
-            if str(node.target) == "aten.hardswish.default":
+            if str(node.target) == "aten.elu.default":
                 node.meta["quantization_annotation"] = QuantizationAnnotation(_annotated=True)
 
     quantizer = EnnQuantizer()
-    quantizer.add_custom_quant_annotations([leave_hardswish_in_float])
+    quantizer.add_custom_quant_annotations([leave_elu_in_float])
     quantized = common.quantize(model, [inputs], inputs, quantizer)
-    assert "hardswish" not in quantization_of_values(quantized)
+    assert "elu" not in quantization_of_values(quantized)
     assert "conv2d" in quantization_of_values(quantized)
 
 

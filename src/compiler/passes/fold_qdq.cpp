@@ -29,7 +29,7 @@ class QdqFolder {
       } else if (const Traits rules = traits(graph_, graph_.node(id));
                  rules.quantized != QuantizedForm::None) {
         ENN_ASSIGN(const bool folded, fold_sum(id));
-        if (!folded) fold_operator(id, rules.quantized);
+        if (!folded && !fold_function(id)) fold_operator(id, rules.quantized);
       }
     }
     graph_.erase_unused();
@@ -237,10 +237,10 @@ class QdqFolder {
     return value.type.dtype == dtype && value.quant->per_tensor() ? source : kNone;
   }
 
-  // An addition becomes `op`, which does it ahead of rounding: on `operands`, in place of the node
-  // `fused`.
-  void fuse_sum(NodeId sum, NodeId fused, Op op, std::vector<ValueId> operands, Attributes attrs) {
-    Node& node = graph_.node(sum);
+  // The node `last` becomes `op`, which does it ahead of rounding: on `operands`, in place of the
+  // node `fused`.
+  void fuse(NodeId last, NodeId fused, Op op, std::vector<ValueId> operands, Attributes attrs) {
+    Node& node = graph_.node(last);
     for (const auto* bound : {"activation_min", "activation_max"}) {
       if (const AttributeValue* value = node.attrs.find(bound)) attrs.set(bound, *value);
     }
@@ -281,8 +281,29 @@ class QdqFolder {
     std::vector<ValueId> operands = quantized_operands(graph_.node(layer), dtype);
     if (residual == kNone || operands.empty()) return false;
     operands.push_back(residual);
-    fuse_sum(fused.sum, layer, graph_.node(layer).op, std::move(operands),
-             graph_.node(layer).attrs);
+    fuse(fused.sum, layer, graph_.node(layer).op, std::move(operands), graph_.node(layer).attrs);
+    return true;
+  }
+
+  // Gives a function that is fused with the layer before it (fusion.hpp) its 8-bit form. False when
+  // it has none.
+  [[nodiscard]] bool fold_function(NodeId id) {
+    const Node& function = graph_.node(id);
+    if (!is_epilogue_function(function.op)) return false;
+    const NodeId layer = graph_.value(function.inputs[0]).producer;
+    const NodeId quantize = quantize_behind(id);
+    if (layer == kNone || quantize == kNone) return false;
+    const std::vector<NodeId> followers = fused_followers(graph_, layer);
+    Attributes attrs = graph_.node(layer).attrs;
+    if (followers != std::vector{id} || attrs.has("activation_min") || attrs.has("activation_max"))
+      return false;
+    const DType dtype = graph_.value(graph_.node(quantize).outputs[0]).type.dtype;
+    std::vector<ValueId> operands = quantized_operands(graph_.node(layer), dtype);
+    if (operands.empty()) return false;
+    attrs.set("function", std::string(to_string(function.op)));
+    if (function.attrs.has("alpha")) attrs.set("function_alpha", function.attrs.number("alpha"));
+    fuse(id, layer, graph_.node(layer).op, std::move(operands), std::move(attrs));
+    take_result(id, quantize);
     return true;
   }
 
@@ -302,10 +323,10 @@ class QdqFolder {
     const Shape channels{shape[dim]};
     Attributes attrs;
     attrs.set("dim", static_cast<std::int64_t>(dim));
-    fuse_sum(fused.sum, product, Op::ChannelAffine,
-             {input, add_float_constant(graph_, name + ".scale", channels, scale),
-              add_float_constant(graph_, name + ".shift", channels, shift)},
-             std::move(attrs));
+    fuse(fused.sum, product, Op::ChannelAffine,
+         {input, add_float_constant(graph_, name + ".scale", channels, scale),
+          add_float_constant(graph_, name + ".shift", channels, shift)},
+         std::move(attrs));
     return true;
   }
 

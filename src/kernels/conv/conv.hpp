@@ -12,6 +12,8 @@
 //   sum = fma(float(residual[n][p][q][k] - residual_zero_point), residual_multiplier,
 //             fma(float(acc), multiplier[k], bias[k]))
 //
+// and where there is a function, it is apply(function, sum) that is rounded, see ConvFunction.
+//
 // Positions outside the input contribute 0;
 // how much padding there is below and to the right follows from the output's size. The clamp
 // happens in float before the rounding, so that no value is too large to convert; both orders agree
@@ -43,6 +45,26 @@ struct ConvGeometry {
   [[nodiscard]] std::int64_t pixels() const { return batch * out_h * out_w; }
 };
 
+// The factor of a function that is a product, of the real argument x.
+enum class ConvGate : std::uint8_t {
+  None,           // no function
+  Slope,          // 1 for x > 0, else `slope`: leaky_relu
+  Hard,           // clamp(x / 6 + 1 / 2, 0, 1): hardswish, hardsigmoid
+  Logistic,       // 1 / (1 + exp(-x)): silu, sigmoid
+  Normal,         // the normal distribution: gelu
+  CubicLogistic,  // logistic(2 sqrt(2 / pi) (x + 0.044715 x^3)): gelu by the tanh approximation
+};
+
+// apply(f, v) = gate(v * step) * (multiplies ? v : unit), for v in steps of the result: x = v *
+// step. function.hpp has the floating point operations.
+struct ConvFunction {
+  ConvGate gate = ConvGate::None;
+  bool multiplies = true;
+  float step = 1;   // scale of the result; finite, above 0
+  float unit = 1;   // 1 in steps
+  float slope = 1;  // finite
+};
+
 // Preconditions: in_c and out_c are multiples of groups; every product of sizes fits in int64;
 // depth * 255 * max |weight - weight_zero_point| < 2^31; multipliers and bias are finite;
 // zero points lie in [0, 255] and weight_zero_point in [-128, 127]; output_min <= output_max.
@@ -58,6 +80,7 @@ struct ConvProblem {
   std::uint8_t output_max = 255;
   std::int32_t residual_zero_point = 0;
   float residual_multiplier = 0;
+  ConvFunction function;
 };
 
 // What a kernel adds to its results before it rounds them: multiplier * (element - zero_point).

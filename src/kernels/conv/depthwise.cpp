@@ -27,6 +27,7 @@ class DepthwiseConv final : public Conv {
     row_.high = static_cast<float>(problem.output_max - problem.output_zero_point);
     row_.residual.zero_point = problem.residual_zero_point;
     row_.residual.multiplier = problem.residual_multiplier;
+    row_.function = problem.function;
     table_bytes_ = round_up(columns_ * g.kernel_h * static_cast<std::int64_t>(sizeof(void*)), 64);
     padding_.assign(static_cast<std::size_t>(std::max(g.in_c, kernel.width)),
                     static_cast<std::uint8_t>(problem.input_zero_point));

@@ -30,6 +30,7 @@ struct DepthwiseRow {
   std::int32_t zero_point = 0;
   std::uint8_t* out = nullptr;  // [pixels][channels]
   ConvResidual residual;
+  ConvFunction function;
 };
 
 struct DepthwiseKernel {

@@ -32,6 +32,7 @@ class IgemmConv final : public Conv {
         high_(static_cast<float>(problem.output_max - problem.output_zero_point)),
         residual_{.zero_point = problem.residual_zero_point,
                   .multiplier = problem.residual_multiplier},
+        function_(problem.function),
         slots_(max_threads) {
     const std::int64_t element = element_bytes(kernel);
     depth_units_ = ceil_div(geometry_.depth(), kernel.kr);
@@ -42,9 +43,8 @@ class IgemmConv final : public Conv {
     max_rows_ = igemm_max_rows(kernel, row_stride_);
     plan_jobs(max_threads);
     pack(problem);
-    slot_bytes_ =
-        round_up(max_rows_ * row_stride_ + 64, 64) + round_up(max_rows_ * 4, 64) +
-        (depth_units_ > block_units_ ? round_up(max_rows_, kernel.mr) * kernel.nr * 4 : 0);
+    slot_bytes_ = round_up(max_rows_ * row_stride_ + 64, 64) + round_up(max_rows_ * 4, 64) +
+                  igemm_partial_bytes(kernel, max_rows_, depth_units_, function_);
   }
 
   const char* name() const noexcept override { return name_; }
@@ -184,6 +184,7 @@ class IgemmConv final : public Conv {
     block.out = output + first;
     block.out_stride = geometry_.out_c;
     block.residual = residual_;
+    block.function = function_;
     if (residual != nullptr) block.residual.elements = residual + first;
     run_igemm_block(kernel_, block);
   }
@@ -197,6 +198,7 @@ class IgemmConv final : public Conv {
   float low_;
   float high_;
   ConvResidual residual_;  // without the elements
+  ConvFunction function_;
   int slots_;
   std::int64_t depth_units_ = 0;  // of kr elements
   std::int64_t block_units_ = 0;  // depth of one K block
@@ -232,6 +234,13 @@ std::int64_t igemm_max_rows(const IgemmKernel& kernel, std::int64_t row_stride) 
   return std::clamp(kRowsBytes / row_stride / kernel.mr * kernel.mr, kernel.mr, kMaxRows);
 }
 
+std::int64_t igemm_partial_bytes(const IgemmKernel& kernel, std::int64_t rows,
+                                 std::int64_t depth_units, const ConvFunction& function) {
+  if (depth_units > igemm_block_units(kernel, depth_units))
+    return round_up(rows, kernel.mr) * kernel.nr * 4;
+  return function.gate != ConvGate::None ? kernel.mr * kernel.nr * 4 : 0;
+}
+
 void run_igemm_block(const IgemmKernel& kernel, const IgemmBlock& block) noexcept {
   const std::int64_t unit_bytes = kernel.nr * kernel.kr * element_bytes(kernel);
   const std::int64_t tiles = ceil_div(block.rows, kernel.mr);
@@ -242,6 +251,8 @@ void run_igemm_block(const IgemmKernel& kernel, const IgemmBlock& block) noexcep
   tile.zero_point = block.zero_point;
   tile.out_stride = block.out_stride;
   tile.residual = block.residual;
+  tile.function = block.function;
+  const bool has_partials = block.block_units < block.depth_units;
   for (std::int64_t column = 0; column < block.columns; column += kernel.nr) {
     const std::byte* panel = block.b + column / kernel.nr * block.depth_units * unit_bytes;
     tile.init = block.init + column;
@@ -257,7 +268,7 @@ void run_igemm_block(const IgemmKernel& kernel, const IgemmBlock& block) noexcep
         const std::int64_t begin = part_begin(block.rows, tiles, t);
         tile.rows = part_begin(block.rows, tiles, t + 1) - begin;
         tile.a = block.a + begin * block.row_stride + unit * kernel.kr * element_bytes(kernel);
-        tile.partial = block.partial + t * kernel.mr * kernel.nr;
+        tile.partial = block.partial + (has_partials ? t * kernel.mr * kernel.nr : 0);
         tile.row_init = block.row_init != nullptr ? block.row_init + begin : nullptr;
         const std::int64_t first = begin * block.out_stride + column;
         tile.out = block.out + first;

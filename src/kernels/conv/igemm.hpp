@@ -33,7 +33,8 @@ struct IgemmTile {
   std::int64_t columns = 0;      // 1 … nr
   bool first = true;
   bool last = true;
-  std::int32_t* partial = nullptr;         // [mr][nr], 64-byte aligned
+  // [mr][nr], 64-byte aligned; the last call of a tile with a function uses it too
+  std::int32_t* partial = nullptr;
   const std::int32_t* init = nullptr;      // [nr], as multiplier and bias, padded with zeros
   const std::int32_t* row_init = nullptr;  // [rows], or null for zeros
   const float* multiplier = nullptr;
@@ -44,6 +45,7 @@ struct IgemmTile {
   std::uint8_t* out = nullptr;  // writes exactly rows x columns bytes
   std::int64_t out_stride = 0;
   ConvResidual residual;
+  ConvFunction function;
 };
 
 // Element types. S16: a = x - input_zero_point and b = w - weight_zero_point in int16; init and
@@ -78,6 +80,11 @@ struct IgemmKernel {
 // Rows of one block: they stay in the second-level cache.
 [[nodiscard]] std::int64_t igemm_max_rows(const IgemmKernel& kernel, std::int64_t row_stride);
 
+// Bytes of IgemmBlock::partial for up to `rows` rows.
+[[nodiscard]] std::int64_t igemm_partial_bytes(const IgemmKernel& kernel, std::int64_t rows,
+                                               std::int64_t depth_units,
+                                               const ConvFunction& function);
+
 // Packed rows times neighbouring panels, through the epilogue.
 struct IgemmBlock {
   const std::byte* a = nullptr;
@@ -94,11 +101,12 @@ struct IgemmBlock {
   float low = 0;             // as in IgemmTile
   float high = 0;
   std::int32_t zero_point = 0;
-  // [round_up(rows, mr) * nr], 64-byte aligned; not read when block_units == depth_units
+  // igemm_partial_bytes() for the rows, 64-byte aligned
   std::int32_t* partial = nullptr;
   std::uint8_t* out = nullptr;
   std::int64_t out_stride = 0;
   ConvResidual residual;
+  ConvFunction function;
 };
 void run_igemm_block(const IgemmKernel& kernel, const IgemmBlock& block) noexcept;
 

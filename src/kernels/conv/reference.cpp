@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "kernels/conv/conv_tables.hpp"
+#include "kernels/conv/function.hpp"
 #include "kernels/quantization.hpp"
 #include "kernels/split.hpp"
 
@@ -32,8 +33,9 @@ class ReferenceConv final : public Conv {
             sum = std::fma(static_cast<float>(residual[i] - problem_.residual_zero_point),
                            problem_.residual_multiplier, sum);
           }
-          output[i] = static_cast<std::uint8_t>(round_and_clamp(
-              sum, problem_.output_zero_point, problem_.output_min, problem_.output_max));
+          output[i] = static_cast<std::uint8_t>(
+              round_and_clamp(apply(problem_.function, sum), problem_.output_zero_point,
+                              problem_.output_min, problem_.output_max));
         }
       }
     });

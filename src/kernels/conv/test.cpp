@@ -1,12 +1,16 @@
 // Every row of kernels.def against the reference, and the reference against sums in int64 and long
 // double.
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <ostream>
 #include <vector>
 
 #include "kernels/conv/conv.hpp"
 #include "kernels/conv/conv_tables.hpp"
+#include "kernels/conv/function.hpp"
 #include "kernels/test_util.hpp"
 
 namespace enn {
@@ -34,6 +38,7 @@ struct Case {
   std::uint8_t output_max = 255;
   Fill fill = Fill::Random;
   bool adds_residual = false;
+  ConvFunction function;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& c) {
@@ -44,8 +49,21 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
              << g.stride_w << " pad " << g.pad_top << 'x' << g.pad_left << " dilation "
              << g.dilation_h << 'x' << g.dilation_w << " zx " << c.input_zero_point << " zw "
              << c.weight_zero_point << " zy " << c.output_zero_point
-             << (c.adds_residual ? " with residual" : "") << " seed " << testing::test_seed();
+             << (c.adds_residual ? " with residual" : "") << " gate "
+             << static_cast<int>(c.function.gate) << " seed " << testing::test_seed();
 }
+
+// leaky_relu, hardsigmoid, hardswish, sigmoid, silu, gelu and its tanh approximation, in steps that
+// show their curves: the sums of the cases reach some 100 of them.
+constexpr std::array kFunctions{
+    ConvFunction{.gate = ConvGate::Slope, .slope = 0.1F},
+    ConvFunction{.gate = ConvGate::Hard, .multiplies = false, .step = 0.05F, .unit = 120.0F},
+    ConvFunction{.gate = ConvGate::Hard, .step = 0.06F},
+    ConvFunction{.gate = ConvGate::Logistic, .multiplies = false, .step = 0.07F, .unit = 100.0F},
+    ConvFunction{.gate = ConvGate::Logistic, .step = 0.08F},
+    ConvFunction{.gate = ConvGate::Normal, .step = 0.04F},
+    ConvFunction{.gate = ConvGate::CubicLogistic, .step = 0.04F},
+};
 
 std::int64_t out_size(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t pad,
                       std::int64_t dilation) {
@@ -106,6 +124,7 @@ struct Operands {
     problem.output_max = test.output_max;
     problem.residual_zero_point = 100;
     problem.residual_multiplier = 0.37F;
+    problem.function = test.function;
   }
 
   static std::size_t elements(std::int64_t count) { return static_cast<std::size_t>(count); }
@@ -165,7 +184,7 @@ std::vector<std::uint8_t> naive(const Case& test, const Operands& operands) {
                                          static_cast<long double>(problem.residual_multiplier) +
                                      sum);
           }
-          long double v = std::nearbyint(sum);
+          long double v = std::nearbyint(apply(problem.function, sum));
           v += test.output_zero_point;
           v = std::min<long double>(std::max<long double>(v, test.output_min), test.output_max);
           out.push_back(static_cast<std::uint8_t>(v));
@@ -254,6 +273,10 @@ std::vector<Case> cases() {
     all.push_back(all[i]);
     all.back().adds_residual = true;
   }
+  for (std::size_t i = 0, count = all.size(); i < count; i += 2) {
+    all.push_back(all[i]);
+    all.back().function = kFunctions[i / 2 % kFunctions.size()];
+  }
   return all;
 }
 
@@ -316,6 +339,54 @@ TEST(ConvReference, EqualsNaiveSums) {
     const Operands operands(test, ++stream);
     const auto reference = conv_kernels().back().make(operands.problem, 1);
     ASSERT_EQ(run(*reference, operands, serial), naive(test, operands)) << test;
+  }
+}
+
+// The functions on floats against their definitions in double.
+TEST(ConvFunction, IsWithinAMillionthOfItsDefinition) {
+  const auto logistic = [](double x) { return 1.0 / (1.0 + std::exp(-x)); };
+  const auto hard = [](double x) { return std::clamp(x / 6.0 + 0.5, 0.0, 1.0); };
+  const auto normal = [](double x) { return 0.5 * std::erfc(-x * std::sqrt(0.5)); };
+  const auto tanh_gate = [](double x) {
+    return 0.5 + 0.5 * std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x));
+  };
+  for (const ConvFunction& f : kFunctions) {
+    for (int i = -40000; i <= 40000; ++i) {
+      const float v = static_cast<float>(i) * 0.01F;
+      const double x = static_cast<double>(v) * static_cast<double>(f.step);
+      double gate = 0.0;
+      switch (f.gate) {
+        case ConvGate::None:
+          break;
+        case ConvGate::Slope:
+          gate = v > 0.0F ? 1.0 : static_cast<double>(f.slope);
+          break;
+        case ConvGate::Hard:
+          gate = hard(x);
+          break;
+        case ConvGate::Logistic:
+          gate = logistic(x);
+          break;
+        case ConvGate::Normal:
+          gate = normal(x);
+          break;
+        case ConvGate::CubicLogistic:
+          gate = tanh_gate(x);
+          break;
+      }
+      const double factor = static_cast<double>(f.multiplies ? v : f.unit);
+      ASSERT_NEAR(apply(f, v), gate * factor, 4e-7 * std::fabs(factor))
+          << static_cast<int>(f.gate) << " of " << v;
+    }
+  }
+}
+
+TEST(ConvFunction, HasLimitsAtInfinity) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const ConvFunction& f : kFunctions) {
+    EXPECT_EQ(apply(f, kInfinity), f.multiplies ? kInfinity : f.unit) << static_cast<int>(f.gate);
+    if (f.gate == ConvGate::Slope) continue;
+    EXPECT_EQ(apply(f, -kInfinity), 0.0F) << static_cast<int>(f.gate);
   }
 }
 

@@ -3,7 +3,7 @@
 #include "kernels/conv/conv_tables.hpp"
 #include "kernels/conv/igemm_gather.hpp"
 #include "kernels/conv/x86_depthwise.hpp"
-#include "kernels/conv/x86_residual.hpp"
+#include "kernels/conv/x86_epilogue.hpp"
 
 namespace enn {
 namespace {
@@ -129,6 +129,21 @@ void tile_s16(const IgemmTile& tile) {
     }
     return;
   }
+  const auto scaled = [&](int i, int v) {
+    const __m256 out =
+        _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[i][v]), _mm256_loadu_ps(tile.multiplier + v * 8),
+                        _mm256_loadu_ps(tile.bias + v * 8));
+    return tile.residual.elements != nullptr ? add_residual(out, tile, i, v * 8) : out;
+  };
+  if (tile.function.gate != ConvGate::None) {
+    auto* sums = reinterpret_cast<float*>(tile.partial);
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) _mm256_store_ps(sums + i * kNr + v * 8, scaled(i, v));
+    }
+    return finish_tile(tile, kNr);
+  }
   const __m256 low = _mm256_set1_ps(tile.low);
   const __m256 high = _mm256_set1_ps(tile.high);
   const __m256i zero_point = _mm256_set1_epi32(tile.zero_point);
@@ -136,13 +151,7 @@ void tile_s16(const IgemmTile& tile) {
   for (int i = 0; i < kRows; ++i) {
     __m256i q[2];
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) {
-      __m256 scaled =
-          _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[i][v]), _mm256_loadu_ps(tile.multiplier + v * 8),
-                          _mm256_loadu_ps(tile.bias + v * 8));
-      if (tile.residual.elements != nullptr) scaled = add_residual(scaled, tile, i, v * 8);
-      q[v] = round_and_clamp8(scaled, low, high, zero_point);
-    }
+    for (int v = 0; v < kVectors; ++v) q[v] = round_and_clamp8(scaled(i, v), low, high, zero_point);
     if (kVectors == 1) q[1] = q[0];
     store_partial(tile.out + i * tile.out_stride, pack_u8(q[0], q[1]), tile.columns);
   }

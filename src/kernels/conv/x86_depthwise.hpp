@@ -8,7 +8,7 @@
 #pragma once
 
 #include "kernels/conv/conv_tables.hpp"
-#include "kernels/conv/x86_residual.hpp"
+#include "kernels/conv/x86_epilogue.hpp"
 #include "kernels/x86_avx2.hpp"
 
 namespace enn {
@@ -59,6 +59,7 @@ inline __m256i depthwise_epilogue(const DepthwiseRow& row, std::int64_t group, c
                                  _mm256_loadu_ps(row.multiplier + group * 32 + v * 8),
                                  _mm256_loadu_ps(row.bias + group * 32 + v * 8));
     if (residual != nullptr) sum = add_residual(sum, residual[v], row.residual);
+    if (row.function.gate != ConvGate::None) sum = apply8(row.function, sum);
     return _mm256_cvtps_epi32(_mm256_min_ps(sum, high));
   };
   const __m256i zero_point = _mm256_set1_epi16(static_cast<std::int16_t>(row.zero_point));

@@ -8,7 +8,7 @@
 
 #include "kernels/conv/conv_tables.hpp"
 #include "kernels/conv/igemm_gather.hpp"
-#include "kernels/conv/x86_residual.hpp"
+#include "kernels/conv/x86_epilogue.hpp"
 #include "kernels/x86_avx2.hpp"
 
 namespace enn {
@@ -122,18 +122,27 @@ void tile_u8s8(const IgemmTile& tile) {
   const __m256 high = _mm256_set1_ps(tile.high);
   const __m256i zero_point = _mm256_set1_epi32(tile.zero_point);
   constexpr int kEighths = kVectors * Lanes::kCount / 8;
+  const auto scaled = [&](int i, int e) {
+    const __m256i sum = Lanes::eighth(acc[i][e * 8 / Lanes::kCount], e % (Lanes::kCount / 8));
+    const __m256 out =
+        _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(tile.multiplier + e * 8),
+                        _mm256_loadu_ps(tile.bias + e * 8));
+    return tile.residual.elements != nullptr ? add_residual(out, tile, i, e * 8) : out;
+  };
+  if (tile.function.gate != ConvGate::None) {
+    auto* sums = reinterpret_cast<float*>(tile.partial);
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+      for (int e = 0; e < kEighths; ++e) _mm256_store_ps(sums + i * kNr + e * 8, scaled(i, e));
+    }
+    return finish_tile(tile, kNr);
+  }
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
     __m256i q[static_cast<unsigned>(kEighths + kEighths % 2)];
 #pragma GCC unroll 4
-    for (int e = 0; e < kEighths; ++e) {
-      const __m256i sum = Lanes::eighth(acc[i][e * 8 / Lanes::kCount], e % (Lanes::kCount / 8));
-      __m256 scaled =
-          _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(tile.multiplier + e * 8),
-                          _mm256_loadu_ps(tile.bias + e * 8));
-      if (tile.residual.elements != nullptr) scaled = add_residual(scaled, tile, i, e * 8);
-      q[e] = round_and_clamp8(scaled, low, high, zero_point);
-    }
+    for (int e = 0; e < kEighths; ++e) q[e] = round_and_clamp8(scaled(i, e), low, high, zero_point);
     if (kEighths % 2 == 1) q[kEighths] = q[kEighths - 1];
     std::uint8_t* out = tile.out + i * tile.out_stride;
 #pragma GCC unroll 2

@@ -162,8 +162,7 @@ class IgemmMatMul final : public PackedMatMul {
     multiplier_.assign(bias_.size(), problem.multiplier);
     // Offset binary less 128 is the signed byte that the tile multiplies with.
     signed_zero_point_ = problem.b_zero_point - 128;
-    const std::int64_t partial_bytes =
-        depth_units_ > block_units_ ? round_up(row_block_, kernel.mr) * kernel.nr * 4 : 0;
+    const std::int64_t partial_bytes = igemm_partial_bytes(kernel, row_block_, depth_units_, {});
     set_sizes(depth_units_ * kernel.nr * kernel.kr * element_bytes(kernel),
               row_init_offset() + round_up(row_block_ * 4, 64) + partial_bytes, row_block_,
               kernel.mr);

@@ -38,6 +38,39 @@ Result<const TensorInfo*> bind_residual(const program::Conv2D& op, Binder& binde
   return residual;
 }
 
+Result<ConvFunction> function_of(const program::Conv2D& op, const TensorInfo& output) {
+  ConvFunction function{.step = output.scale, .unit = 1.0F / output.scale};
+  if (!op.function()) return function;
+  switch (*op.function()) {
+    case program::UnaryKind_LeakyRelu:
+      function.gate = ConvGate::Slope;
+      function.slope = op.function_alpha();
+      break;
+    case program::UnaryKind_Hardsigmoid:
+    case program::UnaryKind_Hardswish:
+      function.gate = ConvGate::Hard;
+      break;
+    case program::UnaryKind_Sigmoid:
+    case program::UnaryKind_Silu:
+      function.gate = ConvGate::Logistic;
+      break;
+    case program::UnaryKind_Gelu:
+      function.gate = ConvGate::Normal;
+      break;
+    case program::UnaryKind_GeluTanh:
+      function.gate = ConvGate::CubicLogistic;
+      break;
+    default:
+      return error(Code::InvalidProgram, "Conv2D has function ", static_cast<int>(*op.function()),
+                   ", which it cannot apply");
+  }
+  function.multiplies = *op.function() != program::UnaryKind_Hardsigmoid &&
+                        *op.function() != program::UnaryKind_Sigmoid;
+  if (!std::isfinite(function.slope))
+    return error(Code::InvalidProgram, "Conv2D has a function_alpha that is not finite");
+  return function;
+}
+
 }  // namespace
 
 Result<OperatorPtr> bind_conv2d(const program::Conv2D& op, Binder& binder) {
@@ -77,6 +110,7 @@ Result<OperatorPtr> bind_conv2d(const program::Conv2D& op, Binder& binder) {
     problem.residual_zero_point = residual->zero_point;
     problem.residual_multiplier = op.residual_multiplier();
   }
+  ENN_ASSIGN(problem.function, function_of(op, output));
   std::unique_ptr<Conv> conv = make_conv(problem, binder.features(), binder.max_threads());
   binder.request_scratch(conv->scratch_bytes());
   const char* name = conv->name();

@@ -4,6 +4,7 @@
 #include "ops/constants.hpp"
 #include "ops/ops.hpp"
 #include "ops/program_builder.hpp"
+#include "ops/unary/unary.hpp"
 
 namespace enn {
 namespace {
@@ -93,6 +94,11 @@ Status lower_quantized(const Graph& graph, const Node& node, ProgramBuilder& bui
     op.residual = builder.read_as(residual, output_shape);
     op.residual_multiplier =
         static_cast<float>(static_cast<double>(graph.value(residual).quant->scale()) / step);
+  }
+  if (node.attrs.has("function")) {
+    const auto function = op_from_string(node.attrs.text("function"));
+    op.function = function ? unary_kind(*function) : std::nullopt;
+    op.function_alpha = static_cast<float>(node.attrs.number("function_alpha"));
   }
   builder.emit(node, std::move(op));
   return {};

@@ -1,7 +1,11 @@
 // Functions of one operand. Attributes: min and max of Clamp (either may be absent); alpha and beta
 // of those functions of kernels/unary_f32/functions.hpp that have parameters.
+#include "ops/unary/unary.hpp"
+
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 
 #include "kernels/unary_f32/functions.hpp"
@@ -16,6 +20,23 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
+struct Function {
+  Op op;
+  float (*function)(float x, float alpha, float beta);
+  program::UnaryKind kind;
+};
+
+constexpr Function kFunctions[] = {
+#define ENN_UNARY(Name, scalar_function) {Op::Name, &scalar_function, program::UnaryKind_##Name},
+#include "kernels/unary_f32/functions.def"
+#undef ENN_UNARY
+};
+
+const Function* function_of(Op op) {
+  const auto* const found = std::ranges::find(kFunctions, op, &Function::op);
+  return found == std::end(kFunctions) ? nullptr : found;
+}
+
 struct Unary {
   float (*function)(float x, float alpha, float beta) = nullptr;
   program::UnaryKind kind{};
@@ -24,18 +45,9 @@ struct Unary {
 };
 
 std::optional<Unary> unary_of(const Node& node) {
-  Unary out;
-  switch (node.op) {
-#define ENN_UNARY(Name, scalar_function)  \
-  case Op::Name:                          \
-    out.function = &scalar_function;      \
-    out.kind = program::UnaryKind_##Name; \
-    break;
-#include "kernels/unary_f32/functions.def"
-#undef ENN_UNARY
-    default:
-      return std::nullopt;
-  }
+  const Function* function = function_of(node.op);
+  if (function == nullptr) return std::nullopt;
+  Unary out{.function = function->function, .kind = function->kind};
   const bool clamps = node.op == Op::Clamp;
   out.alpha = static_cast<float>(clamps ? node.attrs.number("min", -kInfinity)
                                         : node.attrs.number("alpha"));
@@ -62,6 +74,12 @@ Result<NodeId> import_clamp_between(Graph& graph, const Call& call, Op op, const
 }
 
 }  // namespace
+
+std::optional<program::UnaryKind> unary_kind(Op op) {
+  const Function* function = function_of(op);
+  if (function == nullptr) return std::nullopt;
+  return function->kind;
+}
 
 Result<NodeId> import_unary(Graph& graph, const Call& call, Op op) {
   ENN_ASSIGN(const ValueId input, Arguments(call).tensor("self"));
@@ -205,7 +223,7 @@ void annotate_unary(const Graph& graph, NodeId node, const QuantizationConfig& c
   if (!is_float_value(graph, input)) return;
   if (is_steep(op)) return annotations.set(node, {.inputs = {}, .output = config.activation});
   annotations.set(node,
-                  {.inputs = {{input, config.activation}}, .output = unit_interval_spec(config)});
+                  {.inputs = {{input, config.activation}}, .output = result_spec(op, config)});
 }
 
 Traits traits_unary(const Graph&, const Node&) {
