@@ -6,6 +6,19 @@ from torch import nn
 from operator_cases.case import IMAGE, Case
 
 
+class Joined(nn.Module):
+    """The batch norm of a dense block: of channels that were joined, here in two ranges."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(2 * channels)
+        nn.init.normal_(self.norm.weight)
+        nn.init.normal_(self.norm.bias)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.norm(torch.cat([x, torch.tanh(y)], 1)))
+
+
 class Residual(nn.Module):
     """A block of a network with residuals."""
 
@@ -51,6 +64,7 @@ CASES: dict[str, Case] = {
         lambda: Residual(nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64), behind=nn.ReLU()),
         (IMAGE,),
     ),
+    "concat + batch norm + relu": Case(("concat", "batch_norm", "tanh", "relu"), lambda: Joined(32), (IMAGE, IMAGE)),
     "conv depthwise + residual": Case(
         ("convolution", "add"), lambda: Residual(nn.Conv2d(64, 64, 3, padding=1, groups=64)), (IMAGE,)
     ),

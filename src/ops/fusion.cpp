@@ -119,6 +119,16 @@ std::optional<FusedSum> residual_sum_of(const Graph& graph, NodeId id) {
   return fits ? sum : std::nullopt;
 }
 
+bool is_scaled_by_reader(const Graph& graph, NodeId concat) {
+  const Node& node = graph.node(concat);
+  const std::size_t rank = graph.value(node.outputs.front()).type.shape.size();
+  if (node.op != Op::Concat || node.attrs.integer("dim") != 1 || (rank != 2 && rank != 4))
+    return false;
+  const NodeId reader = only_reader(graph, concat);
+  return reader != kNone && graph.node(reader).op == Op::BatchNorm &&
+         !graph.node(reader).attrs.boolean("training");
+}
+
 std::optional<std::size_t> channel_dim(const Shape& constant, const Shape& shape) {
   const std::size_t rank = shape.size();
   if (constant.empty() || constant.size() > rank) return std::nullopt;

@@ -36,6 +36,11 @@ struct FusedSum {
 // with one element per channel: an affine map (ops/channel_affine).
 [[nodiscard]] std::optional<FusedSum> affine_sum_of(const Graph& graph, NodeId node);
 
+// A concatenation of channels that a batch norm alone reads: its factors per channel take in those
+// of quantization, so that each operand has a scale of its own and the bytes are joined as they
+// are.
+[[nodiscard]] bool is_scaled_by_reader(const Graph& graph, NodeId concat);
+
 // The channels' dimension of a constant that is added to or multiplied with values of `shape`: the
 // only one that it does not broadcast along, if that is the last, or the second of four.
 [[nodiscard]] std::optional<std::size_t> channel_dim(const Shape& constant, const Shape& shape);

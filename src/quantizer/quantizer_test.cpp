@@ -241,6 +241,34 @@ TEST(Quantizer, QuantizesALayerBehindTheFunctionThatAloneReadsIt) {
   EXPECT_EQ(annotations(model + "return %s }", true, false, {"c"}), "s: => affine\n");
 }
 
+// The batch norm's factors per channel take in the scales of what is joined.
+TEST(Quantizer, LeavesChannelsThatABatchNormAloneReadsTheirOwnScales) {
+  const std::string model = R"(graph {
+    input %x: float32[1, 1, 2, 2]
+    input %y: float32[1, 1, 2, 2]
+    constant %v: float32[2] = hex 0000803f0000803f
+    %c: float32[1, 2, 2, 2] = concat(%x, %y) {dim = 1}
+    %n: float32[1, 2, 2, 2] = batch_norm(%c, none, none, %v, %v) {eps = 1.0}
+    %r: float32[1, 2, 2, 2] = relu(%n)
+  )";
+  const std::string shared =
+      "x: => affine\n"
+      "y: => affine\n"
+      "c: x=affine y=as(x->c) => as(x->c)\n";
+  EXPECT_EQ(annotations(model + "return %r }"),
+            "x: => affine\n"
+            "y: => affine\n"
+            "c: x=affine y=affine\n"
+            "n:\n"
+            "r: => affine\n");
+  EXPECT_EQ(annotations(model + "return %r, %c }"), shared +
+                                                        "n: c=affine\n"
+                                                        "r: => affine\n");
+  EXPECT_EQ(annotations(model + "return %r }", true, true), shared +
+                                                                "n: c=affine\n"
+                                                                "r: => affine\n");
+}
+
 TEST(Quantizer, LetsTheFirstOfTwoLayersAddTheOther) {
   EXPECT_EQ(annotations(R"(graph {
     input %x: float32[1, 1]

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <span>
 
@@ -108,6 +109,20 @@ void decompose(Graph& graph, NodeId id, const Affine& affine) {
   graph.replace_uses(node.outputs[0], graph.node(add).outputs[0]);
 }
 
+// The producer of `id` dequantizes, or joins channels that were dequantized.
+bool reads_dequantized(const Graph& graph, NodeId id) {
+  const auto is_dequantized = [&](ValueId value) {
+    const Node* producer = graph.producer(value);
+    return producer != nullptr && producer->op == Op::Dequantize;
+  };
+  const ValueId input = graph.node(id).inputs[0];
+  const NodeId producer = graph.value(input).producer;
+  if (producer == kNone) return false;
+  return is_dequantized(input) ||
+         (is_scaled_by_reader(graph, producer) &&
+          std::ranges::all_of(graph.node(producer).inputs, is_dequantized));
+}
+
 // Between a dequantize and a quantize, perhaps with an activation before the latter: one affine map
 // per channel has an 8-bit form.
 bool is_quantized(const Graph& graph, NodeId id) {
@@ -115,11 +130,9 @@ bool is_quantized(const Graph& graph, NodeId id) {
   const std::vector<NodeId> followers = fused_followers(graph, id);
   const ValueId result = graph.node(followers.empty() ? id : followers.back()).outputs[0];
   const std::size_t rank = graph.value(node.inputs[0]).type.shape.size();
-  const Node* producer = graph.producer(node.inputs[0]);
   const std::vector<NodeId> users = graph.users(result);
-  return (rank == 2 || rank == 4) && producer != nullptr && producer->op == Op::Dequantize &&
-         users.size() == 1 && !graph.is_output(result) &&
-         graph.node(users.front()).op == Op::Quantize;
+  return (rank == 2 || rank == 4) && reads_dequantized(graph, id) && users.size() == 1 &&
+         !graph.is_output(result) && graph.node(users.front()).op == Op::Quantize;
 }
 
 void make_channel_affine(Graph& graph, NodeId id, const Affine& affine) {

@@ -29,7 +29,10 @@ class QdqFolder {
       } else if (const Traits rules = traits(graph_, graph_.node(id));
                  rules.quantized != QuantizedForm::None) {
         ENN_ASSIGN(const bool folded, fold_sum(id));
-        if (!folded && !fold_function(id)) fold_operator(id, rules.quantized);
+        if (!folded && !fold_function(id)) {
+          ENN_TRY(fold_concatenated_channels(id));
+          fold_operator(id, rules.quantized);
+        }
       }
     }
     graph_.erase_unused();
@@ -328,6 +331,58 @@ class QdqFolder {
           add_float_constant(graph_, name + ".shift", channels, shift)},
          std::move(attrs));
     return true;
+  }
+
+  // An affine map of channels that were joined in float, each part with a scale of its own, becomes
+  // one of the joined bytes. These are given the scale of the first part, s and z, which for those
+  // of scale s' and zero point z' means
+  //   a x + b = (a s' / s) (s (q - z)) + b + a s' (z - z')
+  Status fold_concatenated_channels(NodeId id) {
+    const Node affine = graph_.node(id);
+    const NodeId concat = graph_.value(affine.inputs[0]).producer;
+    const NodeId quantize = quantize_behind(id);
+    if (affine.op != Op::ChannelAffine || concat == kNone || quantize == kNone) return {};
+    const Node joining = graph_.node(concat);
+    if (joining.op != Op::Concat || joining.attrs.integer("dim") != affine.attrs.integer("dim"))
+      return {};
+    const DType dtype = graph_.value(graph_.node(quantize).outputs[0]).type.dtype;
+    std::vector<ValueId> parts;
+    for (const ValueId part : joining.inputs) {
+      parts.push_back(quantized_source(part, dtype));
+      if (parts.back() == kNone) return {};
+    }
+    ENN_ASSIGN(std::vector<float> scale, constant_floats(graph_, affine.inputs[1]));
+    ENN_ASSIGN(std::vector<float> shift, constant_floats(graph_, affine.inputs[2]));
+    const QuantParams common = *graph_.value(parts.front()).quant;
+    const auto dim = static_cast<std::size_t>(affine.attrs.integer("dim"));
+    std::size_t c = 0;
+    for (const ValueId part : parts) {
+      const QuantParams& own = *graph_.value(part).quant;
+      const auto end = c + static_cast<std::size_t>(graph_.value(part).type.shape[dim]);
+      const auto step = static_cast<double>(own.scale());
+      for (; c < end; ++c) {
+        const double factor = static_cast<double>(scale[c]) * step;
+        scale[c] = static_cast<float>(factor / static_cast<double>(common.scale()));
+        shift[c] = static_cast<float>(static_cast<double>(shift[c]) +
+                                      factor * (common.zero_point() - own.zero_point()));
+      }
+    }
+    const TensorType type = graph_.value(joining.outputs[0]).type;
+    const NodeId joined = graph_.insert_node(id, Op::Concat, joining.name + ".bytes", parts,
+                                             {{dtype, type.shape}}, joining.attrs);
+    graph_.node(joined).target = joining.target;
+    graph_.node(joined).source = joining.source;
+    const ValueId bytes = graph_.node(joined).outputs[0];
+    graph_.value(bytes).quant = common;
+    const NodeId dequantize =
+        graph_.insert_node(id, Op::Dequantize, joining.name + ".dequantized", {bytes}, {type},
+                           qdq_attributes(common, type.dtype));
+    const Shape channels{static_cast<std::int64_t>(scale.size())};
+    graph_.node(id).inputs = {
+        graph_.node(dequantize).outputs[0],
+        add_float_constant(graph_, affine.name + ".own_scale", channels, scale),
+        add_float_constant(graph_, affine.name + ".own_shift", channels, shift)};
+    return {};
   }
 
   void fold_operator(NodeId id, QuantizedForm form) {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "ops/common.hpp"
+#include "ops/fusion.hpp"
 
 namespace enn {
 
@@ -58,6 +59,9 @@ void annotate_norm(const Graph& graph, NodeId node, const QuantizationConfig& co
                    Annotations& annotations) {
   // Training ends before the model is converted.
   if (graph.node(node).attrs.boolean("training") && !config.is_qat) return;
+  const NodeId producer = graph.value(graph.node(node).inputs[0]).producer;
+  if (producer != kNone && !config.is_qat && is_scaled_by_reader(graph, producer))
+    return annotate_output(graph, node, {}, config, annotations);
   annotate_first(graph, node, config, annotations);
 }
 
