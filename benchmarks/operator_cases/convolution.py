@@ -64,7 +64,7 @@ CASES: dict[str, Case] = {
         lambda: Residual(nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64), behind=nn.ReLU()),
         (IMAGE,),
     ),
-    "concat + batch norm + relu": Case(("concat", "batch_norm", "tanh", "relu"), lambda: Joined(32), (IMAGE, IMAGE)),
+    "concat + batch norm + relu": Case(("concat", "batch_norm", "tanh", "relu"), lambda: Joined(64), (IMAGE, IMAGE)),
     "conv depthwise + residual": Case(
         ("convolution", "add"), lambda: Residual(nn.Conv2d(64, 64, 3, padding=1, groups=64)), (IMAGE,)
     ),
