@@ -215,11 +215,18 @@ bool is_float_value(const Graph& graph, ValueId id) {
 
 namespace {
 
-void add_input_specs(const Graph& graph, const Node& node, const QuantizationConfig& config,
-                     Annotation& annotation) {
-  for (const ValueId id : node.inputs) {
-    if (is_float_value(graph, id)) annotation.inputs.emplace_back(id, config.activation);
+// Specs for the float operands and none for the result; nothing where the node computes no floats
+// from floats.
+std::optional<Annotation> operand_specs(const Graph& graph, NodeId id,
+                                        const QuantizationConfig& config) {
+  const Node& node = graph.node(id);
+  if (!is_float_value(graph, node.inputs.front()) || !is_float_value(graph, node.outputs.front()))
+    return std::nullopt;
+  Annotation annotation;
+  for (const ValueId operand : node.inputs) {
+    if (is_float_value(graph, operand)) annotation.inputs.emplace_back(operand, config.activation);
   }
+  return annotation;
 }
 
 }  // namespace
@@ -254,14 +261,18 @@ void annotate_output(const Graph& graph, NodeId node, Annotation annotation,
   annotations.set(node, std::move(annotation));
 }
 
+void annotate_operands(const Graph& graph, NodeId node, const QuantizationConfig& config,
+                       Annotations& annotations) {
+  if (auto annotation = operand_specs(graph, node, config))
+    annotations.set(node, *std::move(annotation));
+}
+
 void annotate_all(const Graph& graph, NodeId node, const QuantizationConfig& config,
                   Annotations& annotations) {
-  const Node& n = graph.node(node);
-  if (!is_float_value(graph, n.inputs.front()) || !is_float_value(graph, n.outputs.front())) return;
-  Annotation annotation;
-  add_input_specs(graph, n, config, annotation);
-  annotation.output = config.activation;
-  annotations.set(node, std::move(annotation));
+  auto annotation = operand_specs(graph, node, config);
+  if (!annotation) return;
+  annotation->output = config.activation;
+  annotations.set(node, *std::move(annotation));
 }
 
 void annotate_first(const Graph& graph, NodeId node, const QuantizationConfig& config,

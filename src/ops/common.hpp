@@ -96,6 +96,9 @@ inline constexpr std::array kElementTypes{DType::Float32, DType::Int32, DType::I
 
 // Spec building blocks for annotate.cpp.
 [[nodiscard]] bool is_float_value(const Graph& graph, ValueId id);
+// Every float operand gets the activation spec, the result none.
+void annotate_operands(const Graph& graph, NodeId node, const QuantizationConfig& config,
+                       Annotations& annotations);
 // Every float operand and the result get the activation spec.
 void annotate_all(const Graph& graph, NodeId node, const QuantizationConfig& config,
                   Annotations& annotations);

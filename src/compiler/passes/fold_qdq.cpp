@@ -338,10 +338,11 @@ class QdqFolder {
   // of scale s' and zero point z' means
   //   a x + b = (a s' / s) (s (q - z)) + b + a s' (z - z')
   Status fold_concatenated_channels(NodeId id) {
+    if (graph_.node(id).op != Op::ChannelAffine) return {};
     const Node affine = graph_.node(id);
     const NodeId concat = graph_.value(affine.inputs[0]).producer;
     const NodeId quantize = quantize_behind(id);
-    if (affine.op != Op::ChannelAffine || concat == kNone || quantize == kNone) return {};
+    if (concat == kNone || quantize == kNone) return {};
     const Node joining = graph_.node(concat);
     if (joining.op != Op::Concat || joining.attrs.integer("dim") != affine.attrs.integer("dim"))
       return {};

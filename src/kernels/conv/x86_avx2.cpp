@@ -129,12 +129,7 @@ void tile_s16(const IgemmTile& tile) {
     }
     return;
   }
-  const auto scaled = [&](int i, int v) {
-    const __m256 out =
-        _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[i][v]), _mm256_loadu_ps(tile.multiplier + v * 8),
-                        _mm256_loadu_ps(tile.bias + v * 8));
-    return tile.residual.elements != nullptr ? add_residual(out, tile, i, v * 8) : out;
-  };
+  const auto scaled = [&](int i, int v) { return scaled_sum(acc[i][v], tile, i, v * 8); };
   if (tile.function.gate != ConvGate::None) {
     auto* sums = reinterpret_cast<float*>(tile.partial);
 #pragma GCC unroll 8

@@ -30,6 +30,16 @@ inline __m256 add_residual(__m256 sum, const IgemmTile& tile, std::int64_t row,
   return add_residual(sum, widened, tile.residual);
 }
 
+// fma(sum, multiplier, bias) and the residual, for the tile's columns [column, column + 8) of
+// `row`.
+inline __m256 scaled_sum(__m256i sum, const IgemmTile& tile, std::int64_t row,
+                         std::int64_t column) {
+  const __m256 scaled =
+      _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(tile.multiplier + column),
+                      _mm256_loadu_ps(tile.bias + column));
+  return tile.residual.elements != nullptr ? add_residual(scaled, tile, row, column) : scaled;
+}
+
 inline __m256 absolute8(__m256 x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0F), x); }
 inline __m256 negated8(__m256 x) { return _mm256_xor_ps(_mm256_set1_ps(-0.0F), x); }
 // negative where x < 0, else other.

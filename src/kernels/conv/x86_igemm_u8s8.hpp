@@ -124,10 +124,7 @@ void tile_u8s8(const IgemmTile& tile) {
   constexpr int kEighths = kVectors * Lanes::kCount / 8;
   const auto scaled = [&](int i, int e) {
     const __m256i sum = Lanes::eighth(acc[i][e * 8 / Lanes::kCount], e % (Lanes::kCount / 8));
-    const __m256 out =
-        _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(tile.multiplier + e * 8),
-                        _mm256_loadu_ps(tile.bias + e * 8));
-    return tile.residual.elements != nullptr ? add_residual(out, tile, i, e * 8) : out;
+    return scaled_sum(sum, tile, i, e * 8);
   };
   if (tile.function.gate != ConvGate::None) {
     auto* sums = reinterpret_cast<float*>(tile.partial);

@@ -31,12 +31,8 @@ void annotate_layout(const Graph& graph, NodeId node, const QuantizationConfig& 
                      Annotations& annotations) {
   // Identity (dropout, clone) is transparent: its neighbours quantize the value it passes on.
   if (graph.node(node).op == Op::Identity) return;
-  if (!config.is_qat && is_scaled_by_reader(graph, node)) {
-    annotate_all(graph, node, config, annotations);
-    Annotation annotation = *annotations.node(node);
-    annotation.output.reset();
-    return annotations.set(node, std::move(annotation));
-  }
+  if (!config.is_qat && is_scaled_by_reader(graph, node))
+    return annotate_operands(graph, node, config, annotations);
   annotate_shared(graph, node, config, annotations);
 }
 
