@@ -1,5 +1,8 @@
 #include "kernels/conv/conv.hpp"
 
+#include <algorithm>
+#include <limits>
+
 #include "kernels/conv/conv_tables.hpp"
 #include "kernels/kernel_row.hpp"
 
@@ -25,6 +28,23 @@ constexpr ConvKernel kKernels[] = {
 #undef ENN_CONV
 
 }  // namespace
+
+ConvFunction conv_function(ConvGate gate, bool multiplies, float step, float slope) {
+  // Where the gate is below 1e-10 for good: x times it, in steps, is then far below half of one.
+  // 2^t of function.hpp stays finite down to there.
+  const auto end = [&] {
+    if (gate == ConvGate::Logistic) return -87.0F;
+    if (gate == ConvGate::Normal || gate == ConvGate::CubicLogistic) return -9.0F;
+    return -std::numeric_limits<float>::infinity();
+  };
+  const float floor = std::max(end() / step, std::numeric_limits<float>::lowest());
+  return {.gate = gate,
+          .multiplies = multiplies,
+          .step = step,
+          .unit = 1.0F / step,
+          .slope = slope,
+          .floor = floor};
+}
 
 std::span<const ConvKernel> conv_kernels() { return kKernels; }
 

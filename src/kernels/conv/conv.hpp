@@ -63,7 +63,12 @@ struct ConvFunction {
   float step = 1;   // scale of the result; finite, above 0
   float unit = 1;   // 1 in steps
   float slope = 1;  // finite
+  float floor = 0;  // what lies below counts as it: there the gate, where it falls to 0, is 0
 };
+
+// `floor` and `unit` follow from the rest.
+[[nodiscard]] ConvFunction conv_function(ConvGate gate, bool multiplies, float step,
+                                         float slope = 1);
 
 // Preconditions: in_c and out_c are multiples of groups; every product of sizes fits in int64;
 // depth * 255 * max |weight - weight_zero_point| < 2^31; multipliers and bias are finite;

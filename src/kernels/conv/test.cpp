@@ -55,14 +55,14 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
 
 // leaky_relu, hardsigmoid, hardswish, sigmoid, silu, gelu and its tanh approximation, in steps that
 // show their curves: the sums of the cases reach some 100 of them.
-constexpr std::array kFunctions{
-    ConvFunction{.gate = ConvGate::Slope, .slope = 0.1F},
-    ConvFunction{.gate = ConvGate::Hard, .multiplies = false, .step = 0.05F, .unit = 120.0F},
-    ConvFunction{.gate = ConvGate::Hard, .step = 0.06F},
-    ConvFunction{.gate = ConvGate::Logistic, .multiplies = false, .step = 0.07F, .unit = 100.0F},
-    ConvFunction{.gate = ConvGate::Logistic, .step = 0.08F},
-    ConvFunction{.gate = ConvGate::Normal, .step = 0.04F},
-    ConvFunction{.gate = ConvGate::CubicLogistic, .step = 0.04F},
+const std::array kFunctions{
+    conv_function(ConvGate::Slope, true, 1.0F, 0.1F),
+    conv_function(ConvGate::Hard, false, 0.05F),
+    conv_function(ConvGate::Hard, true, 0.06F),
+    conv_function(ConvGate::Logistic, false, 0.07F),
+    conv_function(ConvGate::Logistic, true, 0.08F),
+    conv_function(ConvGate::Normal, true, 0.04F),
+    conv_function(ConvGate::CubicLogistic, true, 0.04F),
 };
 
 std::int64_t out_size(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t pad,

@@ -59,7 +59,10 @@ inline __m256i depthwise_epilogue(const DepthwiseRow& row, std::int64_t group, c
                                  _mm256_loadu_ps(row.multiplier + group * 32 + v * 8),
                                  _mm256_loadu_ps(row.bias + group * 32 + v * 8));
     if (residual != nullptr) sum = add_residual(sum, residual[v], row.residual);
-    if (row.function.gate != ConvGate::None) sum = apply8(row.function, sum);
+    if (row.function.gate != ConvGate::None) {
+      sum = with_gate(row.function.gate,
+                      [&](auto gate) { return apply8<gate()>(row.function, sum); });
+    }
     return _mm256_cvtps_epi32(_mm256_min_ps(sum, high));
   };
   const __m256i zero_point = _mm256_set1_epi16(static_cast<std::int16_t>(row.zero_point));

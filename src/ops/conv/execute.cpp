@@ -39,36 +39,31 @@ Result<const TensorInfo*> bind_residual(const program::Conv2D& op, Binder& binde
 }
 
 Result<ConvFunction> function_of(const program::Conv2D& op, const TensorInfo& output) {
-  ConvFunction function{.step = output.scale, .unit = 1.0F / output.scale};
-  if (!op.function()) return function;
+  if (!op.function()) return ConvFunction{};
+  if (!std::isfinite(op.function_alpha()))
+    return error(Code::InvalidProgram, "Conv2D has a function_alpha that is not finite");
+  const auto function = [&](ConvGate gate, bool multiplies) {
+    return conv_function(gate, multiplies, output.scale, op.function_alpha());
+  };
   switch (*op.function()) {
     case program::UnaryKind_LeakyRelu:
-      function.gate = ConvGate::Slope;
-      function.slope = op.function_alpha();
-      break;
+      return function(ConvGate::Slope, true);
     case program::UnaryKind_Hardsigmoid:
+      return function(ConvGate::Hard, false);
     case program::UnaryKind_Hardswish:
-      function.gate = ConvGate::Hard;
-      break;
+      return function(ConvGate::Hard, true);
     case program::UnaryKind_Sigmoid:
+      return function(ConvGate::Logistic, false);
     case program::UnaryKind_Silu:
-      function.gate = ConvGate::Logistic;
-      break;
+      return function(ConvGate::Logistic, true);
     case program::UnaryKind_Gelu:
-      function.gate = ConvGate::Normal;
-      break;
+      return function(ConvGate::Normal, true);
     case program::UnaryKind_GeluTanh:
-      function.gate = ConvGate::CubicLogistic;
-      break;
+      return function(ConvGate::CubicLogistic, true);
     default:
       return error(Code::InvalidProgram, "Conv2D has function ", static_cast<int>(*op.function()),
                    ", which it cannot apply");
   }
-  function.multiplies = *op.function() != program::UnaryKind_Hardsigmoid &&
-                        *op.function() != program::UnaryKind_Sigmoid;
-  if (!std::isfinite(function.slope))
-    return error(Code::InvalidProgram, "Conv2D has a function_alpha that is not finite");
-  return function;
 }
 
 }  // namespace
