@@ -7,6 +7,8 @@
 // kDepthwiseOrder[8 v …].
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/conv/conv_tables.hpp"
 #include "kernels/conv/x86_epilogue.hpp"
 #include "kernels/x86_avx2.hpp"
@@ -48,23 +50,24 @@ inline void multiply_add_taps(__m256i* acc, __m256i first, __m256i second, const
   acc[3] = Dot::dot(acc[3], _mm256_unpackhi_epi16(odd0, odd1), _mm256_loadu_si256(weights + 3));
 }
 
-// The epilogue of 32 channels, as bytes in their own order. Values far below the range saturate in
-// the conversions, values above it are cut before them. residual[v] is what there is to add to
-// acc[v], where the row adds any.
-inline __m256i depthwise_epilogue(const DepthwiseRow& row, std::int64_t group, const __m256i* acc,
-                                  const __m256i* residual) {
+// fma(sum, multiplier, bias) of 32 channels, and residual[v] is what there is to add to acc[v],
+// where the row adds any.
+inline void depthwise_scale(const DepthwiseRow& row, std::int64_t group, const __m256i* acc,
+                            const __m256i* residual, __m256* sums) {
+#pragma GCC unroll 4
+  for (int v = 0; v < 4; ++v) {
+    sums[v] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[v]),
+                              _mm256_loadu_ps(row.multiplier + group * 32 + v * 8),
+                              _mm256_loadu_ps(row.bias + group * 32 + v * 8));
+    if (residual != nullptr) sums[v] = add_residual(sums[v], residual[v], row.residual);
+  }
+}
+
+// The sums of 32 channels rounded, as bytes in their own order. Values far below the range saturate
+// in the conversions, values above it are cut before them.
+inline __m256i depthwise_round(const DepthwiseRow& row, const __m256* sums) {
   const __m256 high = _mm256_set1_ps(row.high);
-  const auto rounded = [&](int v) {
-    __m256 sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[v]),
-                                 _mm256_loadu_ps(row.multiplier + group * 32 + v * 8),
-                                 _mm256_loadu_ps(row.bias + group * 32 + v * 8));
-    if (residual != nullptr) sum = add_residual(sum, residual[v], row.residual);
-    if (row.function.gate != ConvGate::None) {
-      sum = with_gate(row.function.gate,
-                      [&](auto gate) { return apply8<gate()>(row.function, sum); });
-    }
-    return _mm256_cvtps_epi32(_mm256_min_ps(sum, high));
-  };
+  const auto rounded = [&](int v) { return _mm256_cvtps_epi32(_mm256_min_ps(sums[v], high)); };
   const __m256i zero_point = _mm256_set1_epi16(static_cast<std::int16_t>(row.zero_point));
   const __m256i minimum = _mm256_set1_epi16(
       static_cast<std::int16_t>(static_cast<std::int32_t>(row.low) + row.zero_point));
@@ -75,11 +78,12 @@ inline __m256i depthwise_epilogue(const DepthwiseRow& row, std::int64_t group, c
   return _mm256_or_si256(words(0), _mm256_slli_epi16(words(2), 8));
 }
 
-// One output pixel of one group of 32 channels. kTaps: number of taps when known when compiling,
-// else 0. `count` of the channels exist, 32 unless the tensor has fewer.
+// The sums of one output pixel of one group of 32 channels, from `channel` on, in the order of
+// acc. kTaps: number of taps when known when compiling, else 0. `count` of the channels exist, 32
+// unless the tensor has fewer.
 template <typename Dot, int kTaps>
-inline void depthwise_pixel(const DepthwiseRow& row, std::int64_t group, std::int64_t channel,
-                            std::int64_t count, std::int64_t pixel) {
+inline void depthwise_sums(const DepthwiseRow& row, std::int64_t group, std::int64_t channel,
+                           std::int64_t count, std::int64_t pixel, __m256* sums) {
   const std::int64_t taps = kTaps > 0 ? kTaps : row.tap_count;
   const std::int64_t pairs = (taps + 1) / 2;
   const auto* weights = reinterpret_cast<const __m256i*>(row.weights + group * pairs * 64);
@@ -100,38 +104,57 @@ inline void depthwise_pixel(const DepthwiseRow& row, std::int64_t group, std::in
   } else {
     for (std::int64_t pair = 0; pair < pairs; ++pair) multiply_add(pair);
   }
-  const std::int64_t place = pixel * row.channels + channel;
-  __m256i bytes;
-  if (row.residual.elements == nullptr) {
-    bytes = depthwise_epilogue(row, group, acc, nullptr);
-  } else {
-    const __m256i elements = load_channels(row.residual.elements + place, count);
-    const __m256i zero = _mm256_setzero_si256();
-    const __m256i even = _mm256_and_si256(elements, _mm256_set1_epi16(255));
-    const __m256i odd = _mm256_srli_epi16(elements, 8);
-    const __m256i residual[4] = {
-        _mm256_unpacklo_epi16(even, zero), _mm256_unpackhi_epi16(even, zero),
-        _mm256_unpacklo_epi16(odd, zero), _mm256_unpackhi_epi16(odd, zero)};
-    bytes = depthwise_epilogue(row, group, acc, residual);
+  if (row.residual.elements == nullptr) return depthwise_scale(row, group, acc, nullptr, sums);
+  const __m256i elements =
+      load_channels(row.residual.elements + pixel * row.channels + channel, count);
+  const __m256i zero = _mm256_setzero_si256();
+  const __m256i even = _mm256_and_si256(elements, _mm256_set1_epi16(255));
+  const __m256i odd = _mm256_srli_epi16(elements, 8);
+  const __m256i residual[4] = {_mm256_unpacklo_epi16(even, zero), _mm256_unpackhi_epi16(even, zero),
+                               _mm256_unpacklo_epi16(odd, zero), _mm256_unpackhi_epi16(odd, zero)};
+  depthwise_scale(row, group, acc, residual, sums);
+}
+
+// The pixels of one group. Where there is a function, it is applied to some pixels at a time.
+template <typename Dot, int kTaps>
+inline void depthwise_group(const DepthwiseRow& row, std::int64_t group, std::int64_t channel,
+                            std::int64_t count) {
+  const auto put = [&](std::int64_t pixel, const __m256* sums) {
+    store_channels(row.out + pixel * row.channels + channel, depthwise_round(row, sums), count);
+  };
+  if (row.function.gate == ConvGate::None) {
+    for (std::int64_t pixel = 0; pixel < row.pixels; ++pixel) {
+      __m256 sums[4];
+      depthwise_sums<Dot, kTaps>(row, group, channel, count, pixel, sums);
+      put(pixel, sums);
+    }
+    return;
   }
-  store_channels(row.out + place, bytes, count);
+  constexpr std::int64_t kBlock = 16;
+  alignas(64) float block[kBlock * 32];
+  for (std::int64_t start = 0; start < row.pixels; start += kBlock) {
+    const std::int64_t pixels = std::min(kBlock, row.pixels - start);
+    for (std::int64_t i = 0; i < pixels; ++i) {
+      __m256 sums[4];
+      depthwise_sums<Dot, kTaps>(row, group, channel, count, start + i, sums);
+      for (int v = 0; v < 4; ++v) _mm256_store_ps(block + i * 32 + v * 8, sums[v]);
+    }
+    apply_function(row.function, block, pixels * 32);
+    for (std::int64_t i = 0; i < pixels; ++i) {
+      __m256 sums[4];
+      for (int v = 0; v < 4; ++v) sums[v] = _mm256_load_ps(block + i * 32 + v * 8);
+      put(start + i, sums);
+    }
+  }
 }
 
 // By value: stores of bytes could change what a reference refers to.
 template <typename Dot, int kTaps>
 void depthwise_groups(const DepthwiseRow row) {
-  if (row.channels < 32) {
-    for (std::int64_t pixel = 0; pixel < row.pixels; ++pixel) {
-      depthwise_pixel<Dot, kTaps>(row, 0, 0, row.channels, pixel);
-    }
-    return;
-  }
+  if (row.channels < 32) return depthwise_group<Dot, kTaps>(row, 0, 0, row.channels);
   const std::int64_t last = row.channels - 32;
   for (std::int64_t group = 0; group * 32 < row.channels; ++group) {
-    const std::int64_t channel = group * 32 < last ? group * 32 : last;
-    for (std::int64_t pixel = 0; pixel < row.pixels; ++pixel) {
-      depthwise_pixel<Dot, kTaps>(row, group, channel, 32, pixel);
-    }
+    depthwise_group<Dot, kTaps>(row, group, std::min(group * 32, last), 32);
   }
 }
 

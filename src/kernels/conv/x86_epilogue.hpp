@@ -1,11 +1,9 @@
 // The residual and the function in the epilogues of the x86 kernels. Included by ISA sources only.
 #pragma once
 
-#include <type_traits>
-
 #include "kernels/conv/function.hpp"
 #include "kernels/conv/igemm.hpp"
-#include "kernels/x86_avx2.hpp"
+#include "kernels/x86_floats32.hpp"
 
 namespace enn {
 namespace {
@@ -39,93 +37,92 @@ inline __m256 scaled_sum(__m256i sum, const IgemmTile& tile, std::int64_t row,
   return tile.residual.elements != nullptr ? add_residual(scaled, tile, row, column) : scaled;
 }
 
-inline __m256 exp2_8(__m256 t) {
-  t = _mm256_max_ps(t, _mm256_set1_ps(kExp2Minimum));
-  const __m256 rounding = _mm256_set1_ps(kRounding);
-  const __m256 integer = _mm256_add_ps(t, rounding);
-  const __m256 r = _mm256_sub_ps(t, _mm256_sub_ps(integer, rounding));
-  __m256 sum = _mm256_set1_ps(kExp2Terms[0]);
-  for (int i = 1; i < 6; ++i) sum = _mm256_fmadd_ps(sum, r, _mm256_set1_ps(kExp2Terms[i]));
-  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(sum),
-                                              _mm256_slli_epi32(_mm256_castps_si256(integer), 23)));
+inline Floats32 exp2_32(Floats32 t) {
+  t = max(t, splat32(kExp2Minimum));
+  const Floats32 integer = t + splat32(kRounding);
+  const Floats32 r = t - (integer - splat32(kRounding));
+  Floats32 sum = splat32(kExp2Terms[0]);
+#pragma GCC unroll 5
+  for (int i = 1; i < 6; ++i) sum = fma(sum, r, splat32(kExp2Terms[i]));
+  return scale_by_power(sum, integer);
 }
 
 template <ConvGate kGate>
-inline __m256 log2_odds_against8(__m256 x) {
+inline Floats32 log2_odds_against32(const Floats32& x) {
   if constexpr (kGate == ConvGate::Logistic) {
-    return _mm256_mul_ps(x, _mm256_set1_ps(kMinusLog2E));
+    return x * splat32(kMinusLog2E);
   } else if constexpr (kGate == ConvGate::CubicLogistic) {
     constexpr float kFactor = kTwoSqrtTwoOverPi * kMinusLog2E;
-    return _mm256_mul_ps(x,
-                         _mm256_fmadd_ps(_mm256_mul_ps(x, x), _mm256_set1_ps(kFactor * kGeluCubic),
-                                         _mm256_set1_ps(kFactor)));
+    return x * fma(x * x, splat32(kFactor * kGeluCubic), splat32(kFactor));
   } else {
-    const __m256 u = _mm256_min_ps(_mm256_mul_ps(x, x), _mm256_set1_ps(kNormalOddsEnd));
-    __m256 sum = _mm256_set1_ps(kNormalOdds[0]);
-    for (int i = 1; i < 7; ++i) sum = _mm256_fmadd_ps(sum, u, _mm256_set1_ps(kNormalOdds[i]));
-    return _mm256_mul_ps(x, sum);
+    const Floats32 u = min(x * x, splat32(kNormalOddsEnd));
+    Floats32 sum = splat32(kNormalOdds[0]);
+#pragma GCC unroll 6
+    for (int i = 1; i < 7; ++i) sum = fma(sum, u, splat32(kNormalOdds[i]));
+    return x * sum;
   }
 }
 
-// The lanes of function.hpp's apply().
 template <ConvGate kGate>
-inline __m256 apply8(const ConvFunction& f, __m256 v) {
-  const __m256 one = _mm256_set1_ps(1.0F);
-  v = _mm256_max_ps(v, _mm256_set1_ps(f.floor));
-  const __m256 factor = f.multiplies ? v : _mm256_set1_ps(f.unit);
-  const __m256 x = _mm256_mul_ps(v, _mm256_set1_ps(f.step));
+inline Floats32 apply32(const ConvFunction& f, Floats32 v) {
+  const Floats32 one = splat32(1.0F);
+  v = max(v, splat32(f.floor));
+  const Floats32 factor = f.multiplies ? v : splat32(f.unit);
+  const Floats32 x = v * splat32(f.step);
   if constexpr (kGate == ConvGate::Slope) {
-    const __m256 positive = _mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_GT_OQ);
-    return _mm256_mul_ps(factor, _mm256_blendv_ps(_mm256_set1_ps(f.slope), one, positive));
+    return factor * where_positive(v, one, splat32(f.slope));
   } else if constexpr (kGate == ConvGate::Hard) {
-    const __m256 line = _mm256_fmadd_ps(x, _mm256_set1_ps(1.0F / 6.0F), _mm256_set1_ps(0.5F));
-    return _mm256_mul_ps(factor, _mm256_min_ps(_mm256_max_ps(line, _mm256_setzero_ps()), one));
+    const Floats32 line = fma(x, splat32(1.0F / 6.0F), splat32(0.5F));
+    return factor * min(max(line, splat32(0.0F)), one);
   } else {
-    return _mm256_div_ps(factor, _mm256_add_ps(one, exp2_8(log2_odds_against8<kGate>(x))));
+    return factor / (one + exp2_32(log2_odds_against32<kGate>(x)));
   }
 }
 
-// Calls `use` with the gate as a constant.
-template <typename Use>
-inline auto with_gate(ConvGate gate, const Use& use) {
-  switch (gate) {
+template <ConvGate kGate>
+inline void apply_each(const ConvFunction& f, float* values, std::int64_t count) {
+  const ConvFunction function = f;
+  for (std::int64_t i = 0; i < count; i += 32) {
+    store32(values + i, apply32<kGate>(function, load32(values + i)));
+  }
+}
+
+// function.hpp's apply() in place, to `count` values, a multiple of 32.
+[[gnu::noinline]] void apply_function(const ConvFunction& f, float* values, std::int64_t count) {
+  switch (f.gate) {
+    case ConvGate::None:
+      return;
     case ConvGate::Slope:
-      return use(std::integral_constant<ConvGate, ConvGate::Slope>());
+      return apply_each<ConvGate::Slope>(f, values, count);
     case ConvGate::Hard:
-      return use(std::integral_constant<ConvGate, ConvGate::Hard>());
+      return apply_each<ConvGate::Hard>(f, values, count);
+    case ConvGate::Logistic:
+      return apply_each<ConvGate::Logistic>(f, values, count);
     case ConvGate::Normal:
-      return use(std::integral_constant<ConvGate, ConvGate::Normal>());
+      return apply_each<ConvGate::Normal>(f, values, count);
     case ConvGate::CubicLogistic:
-      return use(std::integral_constant<ConvGate, ConvGate::CubicLogistic>());
-    default:
-      return use(std::integral_constant<ConvGate, ConvGate::Logistic>());
+      return apply_each<ConvGate::CubicLogistic>(f, values, count);
   }
 }
 
 // The end of the epilogue of a tile with a function, whose sums lie in tile.partial as floats, `nr`
 // of them a row, a multiple of 16. Apart from the tile, which is unrolled by rows.
 [[maybe_unused, gnu::noinline]] void finish_tile(const IgemmTile& tile, std::int64_t nr) {
-  const auto* sums = reinterpret_cast<const float*>(tile.partial);
+  auto* sums = reinterpret_cast<float*>(tile.partial);
+  apply_function(tile.function, sums, (tile.rows * nr + 31) / 32 * 32);
   const __m256 low = _mm256_set1_ps(tile.low);
   const __m256 high = _mm256_set1_ps(tile.high);
   const __m256i zero_point = _mm256_set1_epi32(tile.zero_point);
-  const ConvFunction function = tile.function;
-  with_gate(function.gate, [&](auto gate) {
-    const auto finished = [&](const float* eight) {
-      const __m256 applied = apply8<gate()>(function, _mm256_load_ps(eight));
-      return round_and_clamp8(applied, low, high, zero_point);
-    };
-    for (std::int64_t i = 0; i < tile.rows; ++i) {
-      for (std::int64_t column = 0; column < tile.columns; column += 16) {
-        const std::int64_t left = tile.columns - column;
-        const float* sixteen = sums + i * nr + column;
-        const __m256i first = finished(sixteen);
-        const __m256i second = left > 8 ? finished(sixteen + 8) : first;
-        store_partial(tile.out + i * tile.out_stride + column, pack_u8(first, second),
-                      left < 16 ? left : 16);
-      }
+  for (std::int64_t i = 0; i < tile.rows; ++i) {
+    for (std::int64_t column = 0; column < tile.columns; column += 16) {
+      const float* sixteen = sums + i * nr + column;
+      const __m256i first = round_and_clamp8(_mm256_load_ps(sixteen), low, high, zero_point);
+      const __m256i second = round_and_clamp8(_mm256_load_ps(sixteen + 8), low, high, zero_point);
+      const std::int64_t left = tile.columns - column;
+      store_partial(tile.out + i * tile.out_stride + column, pack_u8(first, second),
+                    left < 16 ? left : 16);
     }
-  });
+  }
 }
 
 }  // namespace
