@@ -129,27 +129,8 @@ void tile_s16(const IgemmTile& tile) {
     }
     return;
   }
-  const auto scaled = [&](int i, int v) { return scaled_sum(acc[i][v], tile, i, v * 8); };
-  if (tile.function.gate != ConvGate::None) {
-    auto* sums = reinterpret_cast<float*>(tile.partial);
-#pragma GCC unroll 8
-    for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) _mm256_store_ps(sums + i * kNr + v * 8, scaled(i, v));
-    }
-    return finish_tile(tile, kNr);
-  }
-  const __m256 low = _mm256_set1_ps(tile.low);
-  const __m256 high = _mm256_set1_ps(tile.high);
-  const __m256i zero_point = _mm256_set1_epi32(tile.zero_point);
-#pragma GCC unroll 8
-  for (int i = 0; i < kRows; ++i) {
-    __m256i q[2];
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) q[v] = round_and_clamp8(scaled(i, v), low, high, zero_point);
-    if (kVectors == 1) q[1] = q[0];
-    store_partial(tile.out + i * tile.out_stride, pack_u8(q[0], q[1]), tile.columns);
-  }
+  finish_tile<kRows, kVectors>(
+      tile, kNr, [&](int i, int v) __attribute__((always_inline)) { return acc[i][v]; });
 }
 
 template <int kVectors>

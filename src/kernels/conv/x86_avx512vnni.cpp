@@ -22,7 +22,7 @@ struct Lanes16 {
   static Vector set1(std::int32_t x) { return simde_mm512_set1_epi32(x); }
   static Vector add(Vector a, Vector b) { return simde_mm512_add_epi32(a, b); }
   static void dot(Vector& acc, Vector x, Vector w) { acc = simde_mm512_dpbusd_epi32(acc, x, w); }
-  static __m256i eighth(Vector v, int i) {
+  static __m256i part(Vector v, int i) {
     alignas(64) std::int32_t lanes[16];
     simde_mm512_storeu_si512(lanes, v);
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lanes + 8 * i));
@@ -51,9 +51,7 @@ struct Lanes16 {
   static void dot(Vector& acc, Vector x, Vector w) {
     asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "vm"(w));
   }
-  static __m256i eighth(Vector v, int i) {
-    return i == 0 ? _mm512_castsi512_si256(v) : _mm512_extracti64x4_epi64(v, 1);
-  }
+  static Vector part(Vector v, int /*i*/) { return v; }
 };
 
 struct WordDot {

@@ -20,7 +20,7 @@ struct Lanes8 {
   static void store(void* to, Vector v) { _mm256_storeu_si256(static_cast<__m256i*>(to), v); }
   static Vector set1(std::int32_t x) { return _mm256_set1_epi32(x); }
   static Vector add(Vector a, Vector b) { return _mm256_add_epi32(a, b); }
-  static __m256i eighth(Vector v, int /*i*/) { return v; }
+  static Vector part(Vector v, int /*i*/) { return v; }
 #if defined(ENN_EMULATE_VNNI)
   static void dot(Vector& acc, Vector x, Vector w) { acc = simde_mm256_dpbusd_epi32(acc, x, w); }
 #else

@@ -59,7 +59,11 @@ inline void depthwise_scale(const DepthwiseRow& row, std::int64_t group, const _
     sums[v] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[v]),
                               _mm256_loadu_ps(row.multiplier + group * 32 + v * 8),
                               _mm256_loadu_ps(row.bias + group * 32 + v * 8));
-    if (residual != nullptr) sums[v] = add_residual(sums[v], residual[v], row.residual);
+    if (residual == nullptr) continue;
+    const __m256i centred =
+        _mm256_sub_epi32(residual[v], _mm256_set1_epi32(row.residual.zero_point));
+    sums[v] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(centred), _mm256_set1_ps(row.residual.multiplier),
+                              sums[v]);
   }
 }
 
@@ -67,7 +71,7 @@ inline void depthwise_scale(const DepthwiseRow& row, std::int64_t group, const _
 // in the conversions, values above it are cut before them.
 inline __m256i depthwise_round(const DepthwiseRow& row, const __m256* sums) {
   const __m256 high = _mm256_set1_ps(row.high);
-  const auto rounded = [&](int v) { return _mm256_cvtps_epi32(_mm256_min_ps(sums[v], high)); };
+  const auto rounded = [&](int v) { return _mm256_cvtps_epi32(_mm256_min_ps(high, sums[v])); };
   const __m256i zero_point = _mm256_set1_epi16(static_cast<std::int16_t>(row.zero_point));
   const __m256i minimum = _mm256_set1_epi16(
       static_cast<std::int16_t>(static_cast<std::int32_t>(row.low) + row.zero_point));

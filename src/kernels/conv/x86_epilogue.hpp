@@ -1,41 +1,15 @@
 // The residual and the function in the epilogues of the x86 kernels. Included by ISA sources only.
 #pragma once
 
+#include <type_traits>
+#include <utility>
+
 #include "kernels/conv/function.hpp"
 #include "kernels/conv/igemm.hpp"
-#include "kernels/x86_floats32.hpp"
+#include "kernels/x86_registers.hpp"
 
 namespace enn {
 namespace {
-
-inline __m256 add_residual(__m256 sum, __m256i elements, const ConvResidual& residual) {
-  const __m256i centred = _mm256_sub_epi32(elements, _mm256_set1_epi32(residual.zero_point));
-  return _mm256_fmadd_ps(_mm256_cvtepi32_ps(centred), _mm256_set1_ps(residual.multiplier), sum);
-}
-
-// Adds to `sum`, the tile's columns [column, column + 8) of `row`, as many of which exist.
-inline __m256 add_residual(__m256 sum, const IgemmTile& tile, std::int64_t row,
-                           std::int64_t column) {
-  const std::uint8_t* elements = tile.residual.elements + row * tile.out_stride + column;
-  const std::int64_t left = tile.columns - column;
-  __m256i widened = _mm256_setzero_si256();
-  if (left >= 8) {
-    widened = load_u8_s32(elements);
-  } else if (left > 0) {
-    widened = _mm256_cvtepu8_epi32(load_partial(elements, left));
-  }
-  return add_residual(sum, widened, tile.residual);
-}
-
-// fma(sum, multiplier, bias) and the residual, for the tile's columns [column, column + 8) of
-// `row`.
-inline __m256 scaled_sum(__m256i sum, const IgemmTile& tile, std::int64_t row,
-                         std::int64_t column) {
-  const __m256 scaled =
-      _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(tile.multiplier + column),
-                      _mm256_loadu_ps(tile.bias + column));
-  return tile.residual.elements != nullptr ? add_residual(scaled, tile, row, column) : scaled;
-}
 
 inline Floats32 exp2_32(Floats32 t) {
   t = max(t, splat32(kExp2Minimum));
@@ -105,24 +79,109 @@ inline void apply_each(const ConvFunction& f, float* values, std::int64_t count)
   }
 }
 
+// fma(sum, multiplier, bias) and the residual, for the tile's columns of `row` from `column` on.
+// The difference to the zero point is exact in float32.
+[[gnu::always_inline]] inline Register scaled_sum(Integers sum, const IgemmTile& tile,
+                                                  std::int64_t row, std::int64_t column) {
+  const Register scaled =
+      fma(to_floats(sum), load(tile.multiplier + column), load(tile.bias + column));
+  const ConvResidual& residual = tile.residual;
+  const std::int64_t left = tile.columns - column;
+  if (residual.elements == nullptr || left <= 0) return scaled;
+  const std::uint8_t* elements = residual.elements + row * tile.out_stride + column;
+  const Register centred =
+      load_bytes(elements, left) - splat(static_cast<float>(residual.zero_point));
+  return fma(centred, splat(residual.multiplier), scaled);
+}
+
+// How a tile's results are rounded: values above the range are cut before, what saturates on the
+// way to words lies below it or above. NaN gives the least.
+struct TileRounding {
+  explicit TileRounding(const IgemmTile& tile)
+      : high(splat(tile.high)),
+        zero_point(splat_words(static_cast<std::int16_t>(tile.zero_point))),
+        minimum(splat_words(
+            static_cast<std::int16_t>(static_cast<std::int32_t>(tile.low) + tile.zero_point))) {}
+
+  [[nodiscard]] Integers words(Register a, Register b) const {
+    const Integers packed = pack_words(to_integers(min(high, a)), to_integers(min(high, b)));
+    return max_words(add_words(packed, zero_point), minimum);
+  }
+
+  Register high;
+  Integers zero_point;
+  Integers minimum;
+};
+
+// The results of two rows of the tile, of the columns of two registers from `column` on:
+// value(row, i) has those of register i.
+template <typename Value>
+[[gnu::always_inline]] inline void store_two_rows(const IgemmTile& tile,
+                                                  const TileRounding& rounding, int first,
+                                                  int second, int column, const Value& value) {
+  const Integers bytes =
+      unpacked_order(pack_bytes(rounding.words(value(first, 0), value(first, 1)),
+                                rounding.words(value(second, 0), value(second, 1))));
+  const std::int64_t left = tile.columns - column;
+  std::uint8_t* out = tile.out + column;
+  store_bytes(out + first * tile.out_stride, first_half(bytes), left);
+  store_bytes(out + second * tile.out_stride, second_half(bytes), left);
+}
+
 // The end of the epilogue of a tile with a function, whose sums lie in tile.partial as floats, `nr`
 // of them a row, a multiple of 16. Apart from the tile, which is unrolled by rows.
-[[maybe_unused, gnu::noinline]] void finish_tile(const IgemmTile& tile, std::int64_t nr) {
+[[gnu::noinline]] void finish_with_function(const IgemmTile& tile, int nr) {
   auto* sums = reinterpret_cast<float*>(tile.partial);
-  apply_function(tile.function, sums, (tile.rows * nr + 31) / 32 * 32);
-  const __m256 low = _mm256_set1_ps(tile.low);
-  const __m256 high = _mm256_set1_ps(tile.high);
-  const __m256i zero_point = _mm256_set1_epi32(tile.zero_point);
-  for (std::int64_t i = 0; i < tile.rows; ++i) {
-    for (std::int64_t column = 0; column < tile.columns; column += 16) {
-      const float* sixteen = sums + i * nr + column;
-      const __m256i first = round_and_clamp8(_mm256_load_ps(sixteen), low, high, zero_point);
-      const __m256i second = round_and_clamp8(_mm256_load_ps(sixteen + 8), low, high, zero_point);
-      const std::int64_t left = tile.columns - column;
-      store_partial(tile.out + i * tile.out_stride + column, pack_u8(first, second),
-                    left < 16 ? left : 16);
+  const int rows = static_cast<int>(tile.rows);
+  apply_function(tile.function, sums, (rows * nr + 31) / 32 * 32);
+  const TileRounding rounding(tile);
+  for (int row = 0; row < rows; row += 2) {
+    for (int column = 0; column < tile.columns; column += 2 * kRegisterFloats) {
+      store_two_rows(
+          tile, rounding, row, row + 1 < rows ? row + 1 : row, column,
+          [&](int i, int v) { return load(sums + i * nr + column + v * kRegisterFloats); });
     }
   }
+}
+
+// body(0), …, body(kCount - 1) with constants.
+template <int kCount, typename Body>
+[[gnu::always_inline]] inline void unrolled(const Body& body) {
+  [&]<int... kIndices>(std::integer_sequence<int, kIndices...>) __attribute__((always_inline)) {
+    (body(std::integral_constant<int, kIndices>()), ...);
+  }(std::make_integer_sequence<int, kCount>());
+}
+
+// The epilogue of a tile of kRows rows of kRegisters registers, of `nr` columns in tile.partial:
+// sum(row, i) has the integers of register i. Indices are constants, so that the sums stay in
+// registers all along.
+template <int kRows, int kRegisters, typename Sum>
+[[gnu::always_inline]] inline void finish_tile(const IgemmTile& tile, int nr, const Sum& sum) {
+  const auto scaled = [&](int row, int i) __attribute__((always_inline)) {
+    return scaled_sum(sum(row, i), tile, row, i * kRegisterFloats);
+  };
+  if (tile.function.gate != ConvGate::None) {
+    auto* sums = reinterpret_cast<float*>(tile.partial);
+    unrolled<kRows>([&](auto row) __attribute__((always_inline)) {
+      unrolled<kRegisters>([&](auto i) __attribute__((always_inline)) {
+        store(sums + row * nr + i * kRegisterFloats, scaled(row, i));
+      });
+    });
+    return finish_with_function(tile, nr);
+  }
+  const TileRounding rounding(tile);
+  unrolled<(kRows + 1) / 2>([&](auto pair) __attribute__((always_inline)) {
+    constexpr int kRow = 2 * pair;
+    constexpr int kSecond = kRow + 1 < kRows ? kRow + 1 : kRow;
+    unrolled<(kRegisters + 1) / 2>([&](auto block) __attribute__((always_inline)) {
+      constexpr int kLast = kRegisters - 1;
+      constexpr int kFirst = 2 * block;
+      store_two_rows(tile, rounding, kRow, kSecond, kFirst * kRegisterFloats,
+                     [&](int row, int i) __attribute__((always_inline)) {
+                       return scaled(row, kFirst + i < kLast ? kFirst + i : kLast);
+                     });
+    });
+  });
 }
 
 }  // namespace

@@ -3,7 +3,8 @@
 //   Vector, kCount (int32 lanes), kRows (of the tile)
 //   load, store, set1, add: on aligned memory and int32 lanes
 //   dot(acc, x, w): acc += sum of x[i] * w[i] over the four bytes of each lane, x unsigned, w
-//   signed eighth(v, i): lanes 8 i … 8 i + 7
+//   signed
+//   part(v, i): the i-th of the Registers that v is made of
 #pragma once
 
 #include "kernels/conv/conv_tables.hpp"
@@ -118,36 +119,10 @@ void tile_u8s8(const IgemmTile& tile) {
     }
     return;
   }
-  const __m256 low = _mm256_set1_ps(tile.low);
-  const __m256 high = _mm256_set1_ps(tile.high);
-  const __m256i zero_point = _mm256_set1_epi32(tile.zero_point);
-  constexpr int kEighths = kVectors * Lanes::kCount / 8;
-  const auto scaled = [&](int i, int e) {
-    const __m256i sum = Lanes::eighth(acc[i][e * 8 / Lanes::kCount], e % (Lanes::kCount / 8));
-    return scaled_sum(sum, tile, i, e * 8);
-  };
-  if (tile.function.gate != ConvGate::None) {
-    auto* sums = reinterpret_cast<float*>(tile.partial);
-#pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-      for (int e = 0; e < kEighths; ++e) _mm256_store_ps(sums + i * kNr + e * 8, scaled(i, e));
-    }
-    return finish_tile(tile, kNr);
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) {
-    __m256i q[static_cast<unsigned>(kEighths + kEighths % 2)];
-#pragma GCC unroll 4
-    for (int e = 0; e < kEighths; ++e) q[e] = round_and_clamp8(scaled(i, e), low, high, zero_point);
-    if (kEighths % 2 == 1) q[kEighths] = q[kEighths - 1];
-    std::uint8_t* out = tile.out + i * tile.out_stride;
-#pragma GCC unroll 2
-    for (int e = 0; e < kEighths; e += 2) {
-      const std::int64_t left = tile.columns - e * 8;
-      if (left > 0) store_partial(out + e * 8, pack_u8(q[e], q[e + 1]), left < 16 ? left : 16);
-    }
-  }
+  constexpr int kParts = Lanes::kCount / kRegisterFloats;
+  finish_tile<kRows, kVectors * kParts>(tile, kNr, [&](int i, int part) {
+    return Lanes::part(acc[i][part / kParts], part % kParts);
+  });
 }
 
 template <typename Lanes, int kVectors, int kRows>

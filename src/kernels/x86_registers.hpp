@@ -1,5 +1,4 @@
-// 32 floats in the ISA's widest registers. Every operation is written for all of them before the
-// next, so that the chains of all are on their way at once. Included by ISA sources only.
+// The ISA's widest registers, and 32 floats in several of them. Included by ISA sources only.
 #pragma once
 
 #include "kernels/x86_avx2.hpp"
@@ -10,6 +9,8 @@ namespace {
 #if defined(__AVX512F__)
 
 using Register = __m512;
+using Integers = __m512i;
+using Bytes = __m256i;  // as many as two registers have floats
 
 inline Register splat(float x) { return _mm512_set1_ps(x); }
 inline Register load(const float* from) { return _mm512_loadu_ps(from); }
@@ -26,9 +27,33 @@ inline Register scale_by_power(Register x, Register bits) {
   return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), exponent));
 }
 
+inline Register to_floats(Integers x) { return _mm512_cvtepi32_ps(x); }
+inline Integers to_integers(Register x) { return _mm512_cvtps_epi32(x); }
+inline Integers splat_words(std::int16_t x) { return _mm512_set1_epi16(x); }
+inline Integers add_words(Integers a, Integers b) { return _mm512_adds_epi16(a, b); }
+inline Integers max_words(Integers a, Integers b) { return _mm512_max_epi16(a, b); }
+inline Integers pack_words(Integers a, Integers b) { return _mm512_packs_epi32(a, b); }
+inline Integers pack_bytes(Integers a, Integers b) { return _mm512_packus_epi16(a, b); }
+inline Integers unpacked_order(Integers x) {
+  return _mm512_permutexvar_epi32(
+      _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), x);
+}
+inline Bytes first_half(Integers x) { return _mm512_castsi512_si256(x); }
+inline Bytes second_half(Integers x) { return _mm512_extracti64x4_epi64(x, 1); }
+inline void store_bytes(std::uint8_t* to, Bytes x, std::int64_t n) {
+  if (n >= 32) return _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x);
+  store_partial(to, _mm256_castsi256_si128(x), n < 16 ? n : 16);
+  if (n > 16) store_partial(to + 16, _mm256_extracti128_si256(x, 1), n - 16);
+}
+inline Register load_bytes(const std::uint8_t* from, std::int64_t n) {
+  return to_floats(_mm512_cvtepu8_epi32(load_partial(from, n < 16 ? n : 16)));
+}
+
 #else
 
 using Register = __m256;
+using Integers = __m256i;
+using Bytes = __m128i;
 
 inline Register splat(float x) { return _mm256_set1_ps(x); }
 inline Register load(const float* from) { return _mm256_loadu_ps(from); }
@@ -44,10 +69,36 @@ inline Register scale_by_power(Register x, Register bits) {
   return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), exponent));
 }
 
+inline Register to_floats(Integers x) { return _mm256_cvtepi32_ps(x); }
+inline Integers to_integers(Register x) { return _mm256_cvtps_epi32(x); }
+inline Integers splat_words(std::int16_t x) { return _mm256_set1_epi16(x); }
+inline Integers add_words(Integers a, Integers b) { return _mm256_adds_epi16(a, b); }
+inline Integers max_words(Integers a, Integers b) { return _mm256_max_epi16(a, b); }
+// Saturated; in each 128 bits, first those of a, then those of b.
+inline Integers pack_words(Integers a, Integers b) { return _mm256_packs_epi32(a, b); }
+inline Integers pack_bytes(Integers a, Integers b) { return _mm256_packus_epi16(a, b); }
+// Of pack_bytes(pack_words(a, b), pack_words(c, d)): the bytes of a, of b, of c, of d.
+inline Integers unpacked_order(Integers x) {
+  return _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+inline Bytes first_half(Integers x) { return _mm256_castsi256_si128(x); }
+inline Bytes second_half(Integers x) { return _mm256_extracti128_si256(x, 1); }
+// The first n of the bytes, or all.
+inline void store_bytes(std::uint8_t* to, Bytes x, std::int64_t n) {
+  store_partial(to, x, n < 16 ? n : 16);
+}
+// n bytes, or as many as there are lanes, as floats; 0 in the other lanes.
+inline Register load_bytes(const std::uint8_t* from, std::int64_t n) {
+  if (n >= 8) return to_floats(load_u8_s32(from));
+  return to_floats(_mm256_cvtepu8_epi32(load_partial(from, n)));
+}
+
 #endif
 
 inline constexpr int kRegisterFloats = sizeof(Register) / sizeof(float);
 
+// 32 floats. Every operation is written for all of their registers before the next, so that the
+// chains of all are on their way at once.
 struct Floats32 {
   Register v[32U / kRegisterFloats];
 };
