@@ -6,6 +6,7 @@ import operator
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+import executorch.kernels.quantized  # noqa: F401  # out variants of the quantizations that are left outside
 import torch
 from executorch.exir.backend.backend_details import CompileSpec
 from executorch.exir.backend.partitioner import DelegationSpec, Partitioner, PartitionResult
@@ -56,6 +57,8 @@ class EnnPartitioner(Partitioner):
             for partition in decisions[number][2]:
                 _copy_for_readers(node, f"enn_{partition}")
         tag_constant_data(edge_program)
+        # ExecuTorch takes delegated constants out of this table, which the program that the user exported shares.
+        edge_program._constants = dict(edge_program.constants)
         self._log_reasons()
         return PartitionResult(tagged_exported_program=edge_program, partition_tags=tags)
 

@@ -156,3 +156,34 @@ def test_what_has_dynamic_sizes_is_left_to_others_with_the_reason() -> None:
         image = torch.randn(1, 3, *size)
         step = 0.02  # larger than the result's
         torch.testing.assert_close(program(image), quantized(image), atol=step, rtol=0)
+
+
+def test_quantized_for_one_size_and_exported_for_many_still_runs() -> None:
+    """Quantizations are left outside then: ExecuTorch's kernels take them."""
+    torch.manual_seed(0)
+    model, image = PooledHead().eval(), torch.randn(1, 3, 8, 12)
+    quantizer = EnnQuantizer()
+    captured = torch.export.export(model, (image,), strict=True).module(check_guards=False)
+    prepared = prepare_pt2e(captured, quantizer)
+    prepared(image)
+    quantized = convert_pt2e(prepared)
+    batch = ({0: torch.export.Dim("batch", min=1, max=4)},)
+    exported = torch.export.export(quantized, (image.repeat(2, 1, 1, 1),), dynamic_shapes=batch, strict=True)
+    lowered = to_edge_transform_and_lower(exported, partitioner=[EnnPartitioner()])
+    left = [str(node.target) for node in lowered.exported_program().graph.nodes]
+    assert any("quantize_per_tensor" in target for target in left)
+    program = common.Pte(lowered.to_executorch().buffer)
+    for size in (1, 3):
+        images = torch.randn(size, 3, 8, 12)
+        torch.testing.assert_close(program(images), quantized(images), atol=1e-4, rtol=0)
+
+
+def test_lowering_leaves_the_exported_program_its_constants() -> None:
+    class Scaled(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * torch.tensor([2.0, 3.0])
+
+    x = torch.randn(4, 2)
+    exported = torch.export.export(Scaled(), (x,))
+    to_edge_transform_and_lower(exported, partitioner=[EnnPartitioner()])
+    torch.testing.assert_close(exported.module()(x), x * torch.tensor([2.0, 3.0]), rtol=0, atol=0)
