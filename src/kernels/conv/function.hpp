@@ -1,5 +1,5 @@
 // The function of a convolution's epilogue on one float: apply(f, v) of conv.hpp, from operations
-// that every instruction set rounds alike. x86_epilogue.hpp has the same on eight lanes.
+// that every instruction set rounds alike. x86_epilogue.hpp has the same on 32 lanes.
 //
 // Smooth gates are 1 / (1 + 2^t), with t = -log2(gate / (1 - gate)) as a polynomial in x: for the
 // logistic function -x log2(e), for the normal distribution x P(x^2).
@@ -10,10 +10,10 @@
 #include <cstdint>
 
 #include "kernels/conv/conv.hpp"
+#include "kernels/exp_f32.hpp"
 
 namespace enn {
 
-inline constexpr float kMinusLog2E = -1.44269504F;
 // x + kGeluCubic x^3 times 2 sqrt(2 / pi) is what the logistic function reads in torch's gelu with
 // approximate="tanh", as (1 + tanh(t)) / 2 = logistic(2 t).
 inline constexpr float kTwoSqrtTwoOverPi = 1.59576912160573F;
@@ -25,7 +25,7 @@ inline constexpr float kNormalOdds[] = {-5.20990584e-09F, 3.85044842e-07F, -1.14
                                         -2.30220723F};
 inline constexpr float kNormalOddsEnd = 42.25F;
 
-// 2^r on [-1/2, 1/2] as 1 + r (…), from its highest term: minimax, within 1e-7 relative.
+// 2^r on [-1/2, 1/2] as 1 + r (…), from its highest term: minimax, within 2e-7 relative.
 inline constexpr float kExp2Terms[] = {0.00132647273F, 0.00967151299F, 0.0555073358F,
                                        0.240222424F,   0.693147004F,   1.0F};
 inline constexpr float kExp2Minimum = -126.0F;
@@ -45,10 +45,10 @@ inline constexpr float kRounding = 12582912.0F;
 }
 
 [[nodiscard]] inline float log2_odds_against_f32(ConvGate gate, float x) noexcept {
-  if (gate == ConvGate::Logistic) return x * kMinusLog2E;
+  if (gate == ConvGate::Logistic) return x * -kLog2E;
   const float square = x * x;
   if (gate == ConvGate::CubicLogistic) {
-    constexpr float kFactor = kTwoSqrtTwoOverPi * kMinusLog2E;
+    constexpr float kFactor = kTwoSqrtTwoOverPi * -kLog2E;
     return x * std::fma(square, kFactor * kGeluCubic, kFactor);
   }
   const float u = std::fmin(square, kNormalOddsEnd);

@@ -24,9 +24,9 @@ inline Floats32 exp2_32(Floats32 t) {
 template <ConvGate kGate>
 inline Floats32 log2_odds_against32(const Floats32& x) {
   if constexpr (kGate == ConvGate::Logistic) {
-    return x * splat32(kMinusLog2E);
+    return x * splat32(-kLog2E);
   } else if constexpr (kGate == ConvGate::CubicLogistic) {
-    constexpr float kFactor = kTwoSqrtTwoOverPi * kMinusLog2E;
+    constexpr float kFactor = kTwoSqrtTwoOverPi * -kLog2E;
     return x * fma(x * x, splat32(kFactor * kGeluCubic), splat32(kFactor));
   } else {
     const Floats32 u = min(x * x, splat32(kNormalOddsEnd));
