@@ -147,9 +147,7 @@ bool is_constant_expression(const Graph& graph, ValueId id) {
   if (id == kNone) return false;
   const Node* producer = graph.producer(id);
   if (producer == nullptr) return graph.value(id).is_constant();
-  // What only takes its shape from an operand lies in whichever partition that operand does.
-  const bool own = producer->op != Op::Fill || producer->inputs.empty();
-  if (!own || !is_evaluable(graph, *producer)) return false;
+  if (!is_evaluable(graph, *producer)) return false;
   // Operands first: most questions end at an input of the graph.
   return std::ranges::all_of(producer->inputs,
                              [&](ValueId input) {

@@ -46,22 +46,31 @@ List row_major(const Shape& shape) {
   return strides;
 }
 
-// The elements of `value` at offset + sum of index * stride, for every index of `shape`.
-Bytes walked(const Value& value, const Shape& shape, const List& strides, std::int64_t offset) {
-  const std::size_t size = size_of(value.type.dtype);
-  const auto bytes = static_cast<std::int64_t>(size);
-  Bytes out(static_cast<std::size_t>(numel(shape)) * size);
+// Calls f with offset + sum of index * stride for every index of `shape`, row-major.
+template <typename F>
+void walk(const Shape& shape, const List& strides, std::int64_t offset, const F& f) {
   List index(shape.size(), 0);
-  std::int64_t from = offset;
-  for (std::size_t to = 0; to < out.size(); to += size) {
-    std::memcpy(out.data() + to, value.data->data() + from * bytes, size);
+  std::int64_t place = offset;
+  for (std::int64_t i = numel(shape); i > 0; --i) {
+    f(place);
     for (std::size_t d = shape.size(); d-- > 0;) {
-      from += strides[d];
+      place += strides[d];
       if (++index[d] < shape[d]) break;
-      from -= strides[d] * shape[d];
+      place -= strides[d] * shape[d];
       index[d] = 0;
     }
   }
+}
+
+// The elements of `value` that the walk comes to.
+Bytes walked(const Value& value, const Shape& shape, const List& strides, std::int64_t offset) {
+  const std::size_t size = size_of(value.type.dtype);
+  Bytes out(static_cast<std::size_t>(numel(shape)) * size);
+  std::byte* to = out.data();
+  walk(shape, strides, offset, [&](std::int64_t place) {
+    std::memcpy(to, value.data->data() + place * static_cast<std::int64_t>(size), size);
+    to += size;
+  });
   return out;
 }
 
@@ -87,6 +96,10 @@ Bytes permuted(const Value& value, const List& dims) {
   return walked(value, shape, strides, 0);
 }
 
+std::int64_t offset_of(const List& index, const List& strides) {
+  return std::inner_product(index.begin(), index.end(), strides.begin(), std::int64_t{0});
+}
+
 Bytes strided(const Node& node, const Value& value, const Shape& shape) {
   const List own = row_major(value.type.shape);
   const List dims = node.attrs.integers("dims");
@@ -96,9 +109,33 @@ Bytes strided(const Node& node, const Value& value, const Shape& shape) {
   for (std::size_t d = 0; d < dims.size(); ++d) {
     if (dims[d] >= 0) strides[d] = own[static_cast<std::size_t>(dims[d])] * steps[d];
   }
-  const std::int64_t offset =
-      std::inner_product(starts.begin(), starts.end(), own.begin(), std::int64_t{0});
-  return walked(value, shape, strides, offset);
+  return walked(value, shape, strides, offset_of(starts, own));
+}
+
+// A Scatter of all elements of its source to places that no operand gives; attributes as in
+// ops/index.
+bool writes_fixed_places(const Graph& graph, const Node& node) {
+  return node.inputs.size() == 2 && node.inputs[1] != kNone && !node.attrs.boolean("accumulate") &&
+         graph.value(node.inputs[1]).type.shape == node.attrs.integers("shape") &&
+         std::ranges::all_of(node.attrs.integers("walks"),
+                             [](std::int64_t dim) { return dim >= 0; });
+}
+
+Bytes overwritten(const Node& node, const Value& value, const Value& source) {
+  const List own = row_major(value.type.shape);
+  const List walks = node.attrs.integers("walks");
+  List strides = node.attrs.integers("steps");
+  for (std::size_t d = 0; d < walks.size(); ++d)
+    strides[d] *= own[static_cast<std::size_t>(walks[d])];
+  const std::size_t size = size_of(value.type.dtype);
+  Bytes out = *value.data;
+  const std::byte* from = source.data->data();
+  walk(source.type.shape, strides, offset_of(node.attrs.integers("starts"), own),
+       [&](std::int64_t place) {
+         std::memcpy(out.data() + place * static_cast<std::int64_t>(size), from, size);
+         from += size;
+       });
+  return out;
 }
 
 std::vector<ConstantData> parts(const Node& node, const Value& value) {
@@ -349,6 +386,8 @@ Result<Bytes> single_result(const Graph& graph, const Node& node) {
       return converted(input, type.dtype);
     case Op::Where:
       return chosen(graph, node);
+    case Op::Scatter:
+      return overwritten(node, input, graph.value(node.inputs[1]));
     default:
       return error(Code::Internal, "node '", node.name, "' cannot be evaluated");
   }
@@ -371,6 +410,9 @@ bool is_evaluable(const Graph& graph, const Node& node) {
     case Op::Concat:
     case Op::Convert:
     case Op::Where:
+      break;
+    case Op::Scatter:
+      if (!writes_fixed_places(graph, node)) return false;
       break;
     default:
       if (!is_unary(node.op) && !binary_op(node.op)) return false;

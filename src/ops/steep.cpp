@@ -6,7 +6,7 @@
 
 namespace enn {
 
-bool is_steep(Op op) {
+bool is_steep(Op op, std::size_t operand) {
   switch (op) {
     case Op::Sin:
     case Op::Cos:
@@ -14,7 +14,11 @@ bool is_steep(Op op) {
     case Op::Log:
     case Op::Log2:
     case Op::Log10:
+    case Op::Reciprocal:
+    case Op::Rsqrt:
       return true;
+    case Op::Div:
+      return operand == 1;
     default:
       return false;
   }
@@ -34,14 +38,14 @@ std::vector<bool> values_read_steeply(const Graph& graph) {
   for (auto id = order.rbegin(); id != order.rend(); ++id) {
     const Node& node = graph.node(*id);
     const bool passes =
-        is_steep(node.op) ||
-        (passes_steepness(graph, node) && std::ranges::all_of(node.outputs, [&](ValueId output) {
-           return steep[output] && read[output];
-         }));
-    for (const ValueId input : node.inputs) {
+        passes_steepness(graph, node) && std::ranges::all_of(node.outputs, [&](ValueId output) {
+          return steep[output] && read[output];
+        });
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      const ValueId input = node.inputs[i];
       if (input == kNone) continue;
       read[input] = true;
-      steep[input] = steep[input] && passes;
+      steep[input] = steep[input] && (passes || is_steep(node.op, i));
     }
   }
   for (std::size_t i = 0; i < steep.size(); ++i) steep[i] = steep[i] && read[i];

@@ -1,14 +1,16 @@
 // Functions that tell apart what one 8-bit step does not: the sine of an angle of many turns, the
-// logarithm of numbers near zero. Their operands stay in float.
+// logarithm of numbers near zero, division by them. Their operands stay in float.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "ir/graph.hpp"
 
 namespace enn {
 
-[[nodiscard]] bool is_steep(Op op);
+// Of the operand at this index.
+[[nodiscard]] bool is_steep(Op op, std::size_t operand);
 // Functions of single elements, products of matrices, and what moves elements: on the way to a
 // steep function they run in float as a whole, others give a float result.
 [[nodiscard]] bool passes_steepness(const Graph& graph, const Node& node);

@@ -94,7 +94,7 @@ constexpr std::string_view kMask =
     "no 8-bit scale holds beside the scores of a softmax what masks them (-inf, -10000)";
 
 constexpr std::string_view kSteep =
-    "a logarithm, sine or cosine tells apart what one 8-bit step does not";
+    "a logarithm, sine or cosine, or a division by it, tells apart what one 8-bit step does not";
 
 class Explainer {
  public:
@@ -219,6 +219,8 @@ class Explainer {
       row.advice =
           "write it with operators of docs/operators.md, or annotate it with "
           "add_custom_quant_annotations";
+    } else if (is_constant_expression(graph_, node.outputs.front())) {
+      row.reason = "constants alone give its result: the program holds it computed";
     } else if (runs_on_masks(graph_, id)) {
       row.reason = kMask;
     } else if (steep_[node.outputs.front()]) {

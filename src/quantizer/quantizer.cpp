@@ -103,8 +103,13 @@ void place(const Graph& graph, const QuantizationConfig& config, Annotations& an
   const auto is_read_steeply = [&](NodeId id) {
     return std::ranges::any_of(graph.node(id).outputs, [&](ValueId value) { return steep[value]; });
   };
+  const auto is_constant = [&](NodeId id) {
+    return std::ranges::all_of(graph.node(id).outputs,
+                               [&](ValueId value) { return is_constant_expression(graph, value); });
+  };
   for (const NodeId id : graph.order()) {
-    if (annotations.annotated(id) || is_internal(graph.node(id)) || runs_on_masks(graph, id) ||
+    if (annotations.annotated(id) || is_internal(graph.node(id)) || is_constant(id) ||
+        runs_on_masks(graph, id) ||
         (is_read_steeply(id) && passes_steepness(graph, graph.node(id)))) {
       continue;
     }
@@ -119,6 +124,12 @@ void place(const Graph& graph, const QuantizationConfig& config, Annotations& an
   }
 }
 
+// Whether nothing but the bias of a layer is `value`, which stays float.
+bool is_bias_alone(const Node& layer, ValueId value) {
+  const bool weighted = layer.op == Op::Convolution || layer.op == Op::Linear;
+  return weighted && layer.inputs[0] != value && layer.inputs[1] != value;
+}
+
 // Nodes that give or read a tensor that is written in place, or a view of one, and what writes it:
 // a quantize between a tensor and its view would part them. A write that nobody else sees is as
 // good as a new tensor, if the operator is one of ours.
@@ -131,7 +142,9 @@ std::map<const Node*, std::string> readers_of_written_tensors(const Graph& graph
     const std::string reason = "a write in place ('" + writer.name + "')";
     for (const ValueId alias : aliases_of(graph, writer.inputs[0])) {
       if (const Node* producer = graph.producer(alias)) nodes.emplace(producer, reason);
-      for (const NodeId user : graph.users(alias)) nodes.emplace(&graph.node(user), reason);
+      for (const NodeId user : graph.users(alias)) {
+        if (!is_bias_alone(graph.node(user), alias)) nodes.emplace(&graph.node(user), reason);
+      }
     }
   }
   return nodes;

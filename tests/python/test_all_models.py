@@ -8,15 +8,9 @@ import common
 from networks import NETWORKS
 from report import sqnr
 
-# Networks that need operators which other parts of the engine do not have yet: what they leave outside is
-# measured by benchmarks/all_models.py.
-INCOMPLETE: dict[str, str] = {}
-
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network(name: str) -> None:
-    if name in INCOMPLETE:
-        pytest.xfail(INCOMPLETE[name])
     network = NETWORKS[name]
     stages = all_models.lower(network, network.small, calibration=2)
     assert stages["reasons"] == {}

@@ -1,9 +1,10 @@
-"""Logarithms, sines and cosines in 8-bit models: their operands keep full precision."""
+"""Logarithms, sines, cosines and divisors in 8-bit models: they keep full precision."""
 
 import pytest
 import torch
 from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer
 from torch import nn
+from torch.nn import functional
 
 import common
 from report import sqnr
@@ -36,12 +37,28 @@ class Spectrum(nn.Module):
         return self.output(torch.log(self.bands(x).square().clamp(min=1e-4)))
 
 
+class CosineAttention(nn.Module):
+    """As Swin v2 attends: by the angle between query and key, whose bias is zeros. Padding has keys of no length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.projection, self.output = nn.Linear(64, 192), nn.Linear(64, 64)
+
+    def forward(self, x: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        x = functional.pad(x, (0, 0, 0, 8))
+        bias = self.projection.bias.clone()
+        bias[64:128].zero_()
+        query, key, value = functional.linear(x, self.projection.weight, bias).chunk(3, -1)
+        scores = functional.normalize(query, dim=-1) @ functional.normalize(key, dim=-1).transpose(1, 2)
+        return self.output((10 * scores).softmax(-1) @ value)
+
+
 def inputs(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(2, 24, 64, generator=generator), torch.arange(1000, 1024)[None].repeat(2, 1)
 
 
-@pytest.mark.parametrize(("model", "decibels"), [(Rotary, 26), (Spectrum, 20)])
+@pytest.mark.parametrize(("model", "decibels"), [(Rotary, 26), (Spectrum, 20), (CosineAttention, 20)])
 def test_operands_keep_full_precision(model: type[nn.Module], decibels: float) -> None:
     torch.manual_seed(0)
     network = model().eval()
@@ -64,9 +81,19 @@ def test_what_stays_float_says_why() -> None:
     for name in ("square", "clamp"):
         assert (rows[name].decision, rows[name].reason) == (
             "in float",
-            "a logarithm, sine or cosine tells apart what one 8-bit step does not",
+            "a logarithm, sine or cosine, or a division by it, tells apart what one 8-bit step does not",
         )
     assert rows["log"].decision == "quantized"
+
+
+def test_a_bias_written_in_place_leaves_its_layer_quantized() -> None:
+    quantizer = EnnQuantizer()
+    quantizer.annotate(torch.export.export(CosineAttention(), inputs(0)).module())
+    rows = {row.name: row for row in quantizer.explain().rows}
+    assert rows["linear"].decision == "quantized"
+    assert [name for name, _ in rows["linear"].operands] == ["pad", "projection_weight"]
+    for name in ("linalg_vector_norm", "clamp_min", "expand_as"):
+        assert not rows[name].result
 
 
 def test_integers_are_negated() -> None:

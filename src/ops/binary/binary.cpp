@@ -7,6 +7,7 @@
 #include "ops/common.hpp"
 #include "ops/constants.hpp"
 #include "ops/program_builder.hpp"
+#include "ops/steep.hpp"
 
 namespace enn {
 namespace {
@@ -125,11 +126,12 @@ void annotate_binary(const Graph& graph, NodeId node, const QuantizationConfig& 
       break;
   }
   Annotation annotation;
-  for (const ValueId id : n.inputs) {
+  for (std::size_t i = 0; i < n.inputs.size(); ++i) {
+    const ValueId id = n.inputs[i];
     if (!is_float_value(graph, id)) return;
     // torchao attaches observers to edges between nodes: a Python number has none and stays float.
     const bool scalar = graph.value(id).is_constant() && graph.value(id).type.shape.empty();
-    if (!scalar) annotation.inputs.emplace_back(id, config.activation);
+    if (!scalar && !is_steep(n.op, i)) annotation.inputs.emplace_back(id, config.activation);
   }
   annotate_output(graph, node, std::move(annotation), config, annotations);
 }

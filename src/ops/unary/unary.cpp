@@ -218,10 +218,11 @@ std::optional<std::string> support_unary(const Graph& graph, const Node& node) {
 void annotate_unary(const Graph& graph, NodeId node, const QuantizationConfig& config,
                     Annotations& annotations) {
   const Op op = graph.node(node).op;
-  if (op != Op::Sigmoid && !is_steep(op)) return annotate_all(graph, node, config, annotations);
+  const bool steep = is_steep(op, 0);
+  if (op != Op::Sigmoid && !steep) return annotate_all(graph, node, config, annotations);
   const ValueId input = graph.node(node).inputs.front();
   if (!is_float_value(graph, input)) return;
-  if (is_steep(op)) return annotations.set(node, {.inputs = {}, .output = config.activation});
+  if (steep) return annotations.set(node, {.inputs = {}, .output = config.activation});
   annotations.set(node,
                   {.inputs = {{input, config.activation}}, .output = result_spec(op, config)});
 }
