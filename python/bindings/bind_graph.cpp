@@ -170,11 +170,12 @@ void bind_graph(nb::module_& module) {
                              "An argument of a call that the graph computes from sizes or values.")
       .def(
           "__init__",
-          [](SymbolArgument* self, std::string name) {
-            new (self) SymbolArgument{std::move(name)};
+          [](SymbolArgument* self, std::string name, std::vector<ValueId> sources) {
+            new (self) SymbolArgument{std::move(name), std::move(sources)};
           },
-          nb::arg("name"))
-      .def_ro("name", &SymbolArgument::name);
+          nb::arg("name"), nb::arg("sources"), "`sources`: the values that it is computed from.")
+      .def_ro("name", &SymbolArgument::name)
+      .def_ro("sources", &SymbolArgument::sources);
 
   nb::class_<Graph>(module, "Graph",
                     "A graph of the IR, built call by call in the order of execution.")

@@ -94,6 +94,8 @@ class _Importer:
         self._result = ImportedGraph()
         # The value of each FX node; a list for nodes with several results, with None where one is no tensor.
         self._ids: dict[Node, int | list[int | None]] = {}
+        # The values that a node which gives no tensor (a size) is computed from.
+        self._sources: dict[Node, list[int]] = {}
 
     def run(self, graph: torch.fx.Graph) -> ImportedGraph:
         for node in graph.nodes:
@@ -150,9 +152,10 @@ class _Importer:
         several = isinstance(result, (tuple, list))
         tensors = [item for item in (result if several else (result,)) if isinstance(item, torch.Tensor)]
         if not tensors:
+            self._sources[node] = self._operands(node)
             return
         target = str(overload(node.target))
-        arguments = self._arguments(node) if target in _OPERATORS else self._operands(node)
+        arguments = self._arguments(node) if target in _OPERATORS else self._tensors(node)
         types = [_tensor_type(tensor) for tensor in tensors]
         core_node, values = self._result.graph.add_call(target, node.name, arguments, types, source_line(node))
         self._result.nodes[core_node] = node
@@ -164,10 +167,17 @@ class _Importer:
         for value in values:
             self._result.values[value] = node
 
-    def _operands(self, node: Node) -> list[tuple[str, Any]]:
+    def _operands(self, node: Node) -> list[int]:
+        """The values that a node is computed from, itself or by way of sizes."""
+        operands: list[int] = []
+        for item in node.all_input_nodes:
+            value = self._ids.get(item)
+            operands += [value] if isinstance(value, int) else self._sources.get(item, [])
+        return list(dict.fromkeys(operands))
+
+    def _tensors(self, node: Node) -> list[tuple[str, Any]]:
         """Only the tensors, for an operator that the core does not know: they keep the graph connected."""
-        ids = [self._ids.get(item) for item in node.all_input_nodes]
-        return [(str(i), _core.Tensor(item)) for i, item in enumerate(ids) if isinstance(item, int)]
+        return [(str(i), _core.Tensor(value)) for i, value in enumerate(self._operands(node))]
 
     def _arguments(self, node: Node) -> list[tuple[str, Any]]:
         schema = overload(node.target)._schema
@@ -178,10 +188,15 @@ class _Importer:
     def _argument(self, value: Any) -> Any:
         if isinstance(value, Node):
             number = self._ids.get(value)
-            return _core.Tensor(number) if isinstance(number, int) else _core.Symbol(value.name)
+            if isinstance(number, int):
+                return _core.Tensor(number)
+            return _core.Symbol(value.name, self._sources.get(value, []))
         if isinstance(value, (list, tuple)):
             items = [self._argument(item) for item in value]
-            return next((item for item in items if isinstance(item, _core.Symbol)), items)
+            symbols = [item for item in items if isinstance(item, _core.Symbol)]
+            if not symbols:
+                return items
+            return _core.Symbol(symbols[0].name, list(dict.fromkeys(s for item in symbols for s in item.sources)))
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         return str(value).removeprefix("torch.")

@@ -95,6 +95,7 @@ NodeId import_uninterpreted(Graph& graph, const Call& call) {
         for (const TensorArgument& item : value) inputs.push_back(item.id);
       } else if constexpr (std::is_same_v<T, SymbolArgument>) {
         attrs.set(kDependsOn, value.name);
+        inputs.insert(inputs.end(), value.sources.begin(), value.sources.end());
       } else if constexpr (!std::is_same_v<T, std::monostate>) {
         attrs.set(name, value);
       }

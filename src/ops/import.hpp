@@ -19,9 +19,11 @@ namespace enn {
 struct TensorArgument {
   ValueId id = kNone;
 };
-// A number, or a list with one, that the graph computes from sizes or values: what computes it.
+// A number, or a list with one, that the graph computes from sizes or values: what computes it, and
+// the tensors that it is computed from.
 struct SymbolArgument {
   std::string name;
+  std::vector<ValueId> sources;
 };
 using Argument =
     std::variant<std::monostate, TensorArgument, std::vector<TensorArgument>, std::int64_t, double,
@@ -43,7 +45,8 @@ struct Call {
 
 // Appends the call as an Op::Unknown node, whatever ops.def says. Its operands are all tensors of
 // the call; arguments that are no tensors are attributes by name; the attribute kTensorsOfArguments
-// counts the tensors of each argument, kDependsOn names a SymbolArgument.
+// counts the tensors of each argument, kDependsOn names a SymbolArgument, whose sources are
+// operands.
 [[nodiscard]] NodeId import_uninterpreted(Graph& graph, const Call& call);
 inline constexpr const char* kTensorsOfArguments = "tensors_of_arguments";
 inline constexpr const char* kDependsOn = "depends_on";

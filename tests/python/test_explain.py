@@ -178,6 +178,23 @@ def test_quantized_for_one_size_and_exported_for_many_still_runs() -> None:
         torch.testing.assert_close(program(images), quantized(images), atol=1e-4, rtol=0)
 
 
+class Placed(nn.Module):
+    """A number from one operator of the engine comes back to another, but by no tensor."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(x)
+        place = y.argmax().item()
+        return y * torch.full((3,), place).float()
+
+
+def test_partitions_do_not_depend_on_themselves_by_way_of_numbers() -> None:
+    x = torch.tensor([-1.0, 2.0, 0.5])
+    lowered = common.lower(Placed(), (x,))
+    calls = [node for node in lowered.exported_program().graph.nodes if "call_delegate" in node.name]
+    assert len(calls) == 2
+    assert torch.equal(common.Pte(lowered.to_executorch().buffer)(x), Placed()(x))
+
+
 def test_lowering_leaves_the_exported_program_its_constants() -> None:
     class Scaled(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
