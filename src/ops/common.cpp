@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <set>
+#include <vector>
 
 #include "ops/evaluate.hpp"
 #include "ops/fusion.hpp"
@@ -145,15 +147,26 @@ Result<Shape> broadcast(const Shape& a, const Shape& b) {
 
 bool is_constant_expression(const Graph& graph, ValueId id) {
   if (id == kNone) return false;
-  const Node* producer = graph.producer(id);
-  if (producer == nullptr) return graph.value(id).is_constant();
-  if (!is_evaluable(graph, *producer)) return false;
-  // Operands first: most questions end at an input of the graph.
-  return std::ranges::all_of(producer->inputs,
-                             [&](ValueId input) {
-                               return input == kNone || is_constant_expression(graph, input);
-                             }) &&
-         !unsupported_reason(graph, *producer);
+  std::vector<const Node*> producers;
+  std::vector<ValueId> pending{id};
+  std::set<ValueId> seen{id};
+  while (!pending.empty()) {
+    const ValueId value = pending.back();
+    pending.pop_back();
+    const Node* producer = graph.producer(value);
+    if (producer == nullptr) {
+      if (!graph.value(value).is_constant()) return false;
+      continue;
+    }
+    if (!is_evaluable(graph, *producer)) return false;
+    producers.push_back(producer);
+    for (const ValueId input : producer->inputs) {
+      if (input != kNone && seen.insert(input).second) pending.push_back(input);
+    }
+  }
+  return std::ranges::none_of(producers, [&](const Node* producer) {
+    return unsupported_reason(graph, *producer).has_value();
+  });
 }
 
 std::int64_t window_output_size(std::int64_t input, std::int64_t kernel, std::int64_t stride,

@@ -384,6 +384,29 @@ TEST(Quantizer, GivesSigmoidTheWholeRange) {
             "s: x=affine => fixed(0.00390625,-128)\n");
 }
 
+TEST(Quantizer, LeavesDivisorsInFloat) {
+  EXPECT_EQ(annotations(R"(graph {
+    input %x: float32[2, 4]
+    input %l: float32[2, 1]
+    %s: float32[2, 1] = sqrt(%l)
+    %y: float32[2, 4] = div(%x, %s)
+    %z: float32[2, 1] = reciprocal(%l)
+    return %y, %z })"),
+            "x: => affine\n"
+            "y: x=affine => affine\n"
+            "z: => affine\n");
+}
+
+// Each sum reads the one before twice: to follow both operands each time would never end.
+TEST(Quantizer, LeavesWhatConstantsAloneGiveInFloat) {
+  std::string text = "graph {\n  input %x: float32[2]\n  constant %c0: float32[2] = hex ";
+  text += "0000803f00000040\n";
+  for (int i = 0; i < 64; ++i)
+    text += str("  %c", i + 1, ": float32[2] = add(%c", i, ", %c", i, ")\n");
+  text += "  %y: float32[2] = mul(%x, %c64)\n  return %y }";
+  EXPECT_EQ(annotations(text), "x: => affine\ny: x=affine c64=affine => affine\n");
+}
+
 TEST(Quantizer, LeavesIntegersAlone) {
   EXPECT_EQ(annotations(R"(graph {
     input %x: int64[2]
