@@ -1,6 +1,7 @@
 // From ops.def to the functions of the families.
 #include <algorithm>
 #include <array>
+#include <set>
 #include <unordered_map>
 
 #include "ops/import.hpp"
@@ -75,6 +76,28 @@ bool has_dynamic_size(const Graph& graph, const Call& call) {
                              [](const TensorType& type) { return dynamic_dim(type.shape) >= 0; });
 }
 
+namespace {
+
+void note_unread_operands(Graph& graph, const Call& call, NodeId node, NodeId first) {
+  std::set<ValueId> read;
+  for (NodeId id = first; id < static_cast<NodeId>(graph.node_count()); ++id) {
+    read.insert(graph.node(id).inputs.begin(), graph.node(id).inputs.end());
+  }
+  std::vector<std::int64_t> unread;
+  const auto note = [&](const TensorArgument& tensor) {
+    if (tensor.id != kNone && read.insert(tensor.id).second) unread.push_back(tensor.id);
+  };
+  for (const auto& [name, argument] : call.arguments) {
+    if (const auto* tensor = std::get_if<TensorArgument>(&argument)) note(*tensor);
+    if (const auto* list = std::get_if<std::vector<TensorArgument>>(&argument)) {
+      std::ranges::for_each(*list, note);
+    }
+  }
+  if (!unread.empty()) graph.node(node).attrs.set(kUnreadOperands, std::move(unread));
+}
+
+}  // namespace
+
 std::vector<OverloadInfo> overloads() {
   std::vector<OverloadInfo> out;
   for (const AtenRow& aten : kAtenRows) out.push_back({aten.target, aten.op});
@@ -123,7 +146,10 @@ Result<NodeId> import_call(Graph& graph, const Call& call) {
   }
   if (const auto found = rows->find(call.target);
       found != rows->end() && !has_dynamic_size(graph, call)) {
-    return found->second->import(graph, call, found->second->op);
+    const auto first = static_cast<NodeId>(graph.node_count());
+    ENN_ASSIGN(const NodeId node, found->second->import(graph, call, found->second->op));
+    if (node >= first) note_unread_operands(graph, call, node, first);
+    return NodeId{node};
   }
   return NodeId{import_uninterpreted(graph, call)};
 }

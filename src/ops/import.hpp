@@ -50,6 +50,9 @@ struct Call {
 [[nodiscard]] NodeId import_uninterpreted(Graph& graph, const Call& call);
 inline constexpr const char* kTensorsOfArguments = "tensors_of_arguments";
 inline constexpr const char* kDependsOn = "depends_on";
+// The operands of the call that its node does not read (what copy overwrites), as numbers of
+// values: in the program that was imported they come before it. Absent when there are none.
+inline constexpr const char* kUnreadOperands = "unread_operands";
 
 // Whether an operand, an argument or a result has a size that only a run knows.
 [[nodiscard]] bool has_dynamic_size(const Graph& graph, const Call& call);

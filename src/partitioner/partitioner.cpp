@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "ops/import.hpp"
 #include "ops/ops.hpp"
 
 namespace enn {
@@ -17,6 +18,10 @@ class Levels {
     level_.assign(graph.node_count(), -1);
     floating_.assign(graph.node_count(), false);
     copies_.resize(graph.node_count());
+    readers_.resize(graph.node_count());
+    for (const NodeId id : graph.order()) {
+      for (const NodeId producer : producers(id)) readers_[producer].push_back(id);
+    }
   }
 
   void assign() {
@@ -31,17 +36,29 @@ class Levels {
   [[nodiscard]] const std::set<int>& copies(NodeId id) const { return copies_[id]; }
 
  private:
+  // Also of what the node does not read: in the program each comes before it.
+  [[nodiscard]] std::vector<NodeId> producers(NodeId id) const {
+    const Node& node = graph_.node(id);
+    std::vector<NodeId> result;
+    const auto add = [&](ValueId value) {
+      if (value != kNone && graph_.value(value).producer != kNone)
+        result.push_back(graph_.value(value).producer);
+    };
+    std::ranges::for_each(node.inputs, add);
+    for (const std::int64_t value : node.attrs.integers(kUnreadOperands))
+      add(static_cast<ValueId>(value));
+    return result;
+  }
+
   [[nodiscard]] bool taken(NodeId id) const { return result_.nodes[id].reason.empty(); }
 
   void assign_forward(NodeId id) {
     const Node& node = graph_.node(id);
-    bool constant = true;
-    for (const ValueId input : node.inputs) {
-      const NodeId producer = input == kNone ? kNone : graph_.value(input).producer;
-      if (producer == kNone) {
-        constant = constant && (input == kNone || graph_.value(input).is_constant());
-        continue;
-      }
+    bool constant = std::ranges::all_of(node.inputs, [&](ValueId input) {
+      return input == kNone || graph_.value(input).producer != kNone ||
+             graph_.value(input).is_constant();
+    });
+    for (const NodeId producer : producers(id)) {
       if (floating_[producer]) continue;
       constant = false;
       const int crossing = taken(id) && !taken(producer) ? 1 : 0;
@@ -53,21 +70,18 @@ class Levels {
   }
 
   [[nodiscard]] bool has_only_taken_readers(NodeId id) const {
-    return std::ranges::all_of(graph_.node(id).outputs, [&](ValueId output) {
-      return !graph_.is_output(output) &&
-             std::ranges::all_of(graph_.users(output), [&](NodeId user) { return taken(user); });
-    });
+    return std::ranges::all_of(graph_.node(id).outputs,
+                               [&](ValueId output) { return !graph_.is_output(output); }) &&
+           std::ranges::all_of(readers_[id], [&](NodeId reader) { return taken(reader); });
   }
 
   void pull_to_users(NodeId id) {
     const bool pulled = floating_[id] || graph_.node(id).op == Op::Dequantize;
     if (!taken(id) || !pulled || !has_only_taken_readers(id)) return;
     std::set<int> readers;
-    for (const ValueId output : graph_.node(id).outputs) {
-      for (const NodeId user : graph_.users(output)) {
-        readers.insert(level_[user]);
-        readers.insert(copies_[user].begin(), copies_[user].end());
-      }
+    for (const NodeId reader : readers_[id]) {
+      readers.insert(level_[reader]);
+      readers.insert(copies_[reader].begin(), copies_[reader].end());
     }
     if (readers.empty() || (readers.size() > 1 && !floating_[id])) return;
     level_[id] = *readers.begin();
@@ -77,6 +91,7 @@ class Levels {
 
   const Graph& graph_;
   Partitioning& result_;
+  std::vector<std::vector<NodeId>> readers_;
   std::vector<int> level_;
   std::vector<bool> floating_;         // depends on no graph input and is read by taken nodes alone
   std::vector<std::set<int>> copies_;  // further levels that read a floating node
