@@ -123,6 +123,17 @@ TEST(Partitioner, LeavesNoCycleThroughConstants) {
             "s:0 u:- a:1 ");
 }
 
+TEST(Partitioner, KeepsTheOrderOfOperandsThatANodeDoesNotRead) {
+  EXPECT_EQ(partitions(R"(graph {
+    input %x: float32[2]
+    input %y: float32[2]
+    %s: float32[2] = sqrt(%x)
+    %u: float32[2] = unknown(%s) from "aten.erfinv.default"
+    %a: float32[2] = sqrt(%y) {unread_operands = [3]}
+    return %a })"),
+            "s:0 u:- a:1 ");
+}
+
 TEST(Partitioner, SaysWhyANodeIsLeftOut) {
   const auto graph = parse(R"(graph {
     input %x: float32[1, 3, 7, 7]

@@ -195,6 +195,21 @@ def test_partitions_do_not_depend_on_themselves_by_way_of_numbers() -> None:
     assert torch.equal(common.Pte(lowered.to_executorch().buffer)(x), Placed()(x))
 
 
+class Overwritten(nn.Module):
+    """What another backend computes is overwritten by the engine, which reads nothing of it."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        bounded = torch.tanh(x)
+        return torch.cdist(bounded, bounded).copy_(y) + bounded
+
+
+def test_partitions_do_not_depend_on_themselves_by_way_of_what_is_overwritten() -> None:
+    inputs = torch.randn(3, 1), torch.randn(3, 3)
+    lowered = common.lower(Overwritten(), inputs)
+    actual = common.Pte(lowered.to_executorch().buffer)(*inputs)
+    assert torch.allclose(actual, Overwritten()(*inputs), rtol=1e-5)
+
+
 def test_lowering_leaves_the_exported_program_its_constants() -> None:
     class Scaled(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
