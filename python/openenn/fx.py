@@ -196,7 +196,7 @@ class _Importer:
             symbols = [item for item in items if isinstance(item, _core.Symbol)]
             if not symbols:
                 return items
-            return _core.Symbol(symbols[0].name, list(dict.fromkeys(s for item in symbols for s in item.sources)))
+            return _core.Symbol(symbols[0].name, [source for item in symbols for source in item.sources])
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         return str(value).removeprefix("torch.")

@@ -84,13 +84,16 @@ void note_unread_operands(Graph& graph, const Call& call, NodeId node, NodeId fi
     read.insert(graph.node(id).inputs.begin(), graph.node(id).inputs.end());
   }
   std::vector<std::int64_t> unread;
-  const auto note = [&](const TensorArgument& tensor) {
-    if (tensor.id != kNone && read.insert(tensor.id).second) unread.push_back(tensor.id);
+  const auto note = [&](ValueId value) {
+    if (value != kNone && read.insert(value).second) unread.push_back(value);
   };
   for (const auto& [name, argument] : call.arguments) {
-    if (const auto* tensor = std::get_if<TensorArgument>(&argument)) note(*tensor);
+    if (const auto* tensor = std::get_if<TensorArgument>(&argument)) note(tensor->id);
     if (const auto* list = std::get_if<std::vector<TensorArgument>>(&argument)) {
-      std::ranges::for_each(*list, note);
+      std::ranges::for_each(*list, note, &TensorArgument::id);
+    }
+    if (const auto* symbol = std::get_if<SymbolArgument>(&argument)) {
+      std::ranges::for_each(symbol->sources, note);
     }
   }
   if (!unread.empty()) graph.node(node).attrs.set(kUnreadOperands, std::move(unread));
@@ -118,7 +121,6 @@ NodeId import_uninterpreted(Graph& graph, const Call& call) {
         for (const TensorArgument& item : value) inputs.push_back(item.id);
       } else if constexpr (std::is_same_v<T, SymbolArgument>) {
         attrs.set(kDependsOn, value.name);
-        inputs.insert(inputs.end(), value.sources.begin(), value.sources.end());
       } else if constexpr (!std::is_same_v<T, std::monostate>) {
         attrs.set(name, value);
       }
@@ -144,14 +146,16 @@ Result<NodeId> import_call(Graph& graph, const Call& call) {
     return error(Code::InvalidArgument, "node '", call.name, "' (", call.target,
                  ") has no tensor result");
   }
+  const auto first = static_cast<NodeId>(graph.node_count());
+  NodeId node = kNone;
   if (const auto found = rows->find(call.target);
       found != rows->end() && !has_dynamic_size(graph, call)) {
-    const auto first = static_cast<NodeId>(graph.node_count());
-    ENN_ASSIGN(const NodeId node, found->second->import(graph, call, found->second->op));
-    if (node >= first) note_unread_operands(graph, call, node, first);
-    return NodeId{node};
+    ENN_ASSIGN(node, found->second->import(graph, call, found->second->op));
+  } else {
+    node = import_uninterpreted(graph, call);
   }
-  return NodeId{import_uninterpreted(graph, call)};
+  if (node >= first) note_unread_operands(graph, call, node, first);
+  return NodeId{node};
 }
 
 std::string_view family(Op op) { return row(op).name; }

@@ -100,16 +100,20 @@ std::int64_t offset_of(const List& index, const List& strides) {
   return std::inner_product(index.begin(), index.end(), strides.begin(), std::int64_t{0});
 }
 
-Bytes strided(const Node& node, const Value& value, const Shape& shape) {
-  const List own = row_major(value.type.shape);
-  const List dims = node.attrs.integers("dims");
-  const List steps = node.attrs.integers("steps");
-  const List starts = node.attrs.integers("starts");
+// A step of `steps` along dimension dims[d] of what has the strides `own`; along -1, none.
+List strides_along(const List& dims, const List& steps, const List& own) {
   List strides(dims.size(), 0);
   for (std::size_t d = 0; d < dims.size(); ++d) {
     if (dims[d] >= 0) strides[d] = own[static_cast<std::size_t>(dims[d])] * steps[d];
   }
-  return walked(value, shape, strides, offset_of(starts, own));
+  return strides;
+}
+
+Bytes strided(const Node& node, const Value& value, const Shape& shape) {
+  const List own = row_major(value.type.shape);
+  const List strides =
+      strides_along(node.attrs.integers("dims"), node.attrs.integers("steps"), own);
+  return walked(value, shape, strides, offset_of(node.attrs.integers("starts"), own));
 }
 
 // A Scatter of all elements of its source to places that no operand gives; attributes as in
@@ -123,10 +127,8 @@ bool writes_fixed_places(const Graph& graph, const Node& node) {
 
 Bytes overwritten(const Node& node, const Value& value, const Value& source) {
   const List own = row_major(value.type.shape);
-  const List walks = node.attrs.integers("walks");
-  List strides = node.attrs.integers("steps");
-  for (std::size_t d = 0; d < walks.size(); ++d)
-    strides[d] *= own[static_cast<std::size_t>(walks[d])];
+  const List strides =
+      strides_along(node.attrs.integers("walks"), node.attrs.integers("steps"), own);
   const std::size_t size = size_of(value.type.dtype);
   Bytes out = *value.data;
   const std::byte* from = source.data->data();

@@ -45,13 +45,12 @@ struct Call {
 
 // Appends the call as an Op::Unknown node, whatever ops.def says. Its operands are all tensors of
 // the call; arguments that are no tensors are attributes by name; the attribute kTensorsOfArguments
-// counts the tensors of each argument, kDependsOn names a SymbolArgument, whose sources are
-// operands.
+// counts the tensors of each argument, kDependsOn names a SymbolArgument.
 [[nodiscard]] NodeId import_uninterpreted(Graph& graph, const Call& call);
 inline constexpr const char* kTensorsOfArguments = "tensors_of_arguments";
 inline constexpr const char* kDependsOn = "depends_on";
-// The operands of the call that its node does not read (what copy overwrites), as numbers of
-// values: in the program that was imported they come before it. Absent when there are none.
+// What the call comes after without its node reading it, as numbers of values: operands that copy
+// overwrites, sources of a SymbolArgument. Absent when there is none.
 inline constexpr const char* kUnreadOperands = "unread_operands";
 
 // Whether an operand, an argument or a result has a size that only a run knows.

@@ -1,5 +1,7 @@
 """Logarithms, sines, cosines and divisors in 8-bit models: they keep full precision."""
 
+from typing import Any
+
 import pytest
 import torch
 from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer
@@ -71,10 +73,14 @@ def test_operands_keep_full_precision(model: type[nn.Module], decibels: float) -
     assert (actual - quantized(*inputs(9))).abs().max() <= 1.001 * common.output_scale(quantized)
 
 
-def test_what_stays_float_says_why() -> None:
+def explained(model: nn.Module) -> dict[str, Any]:
     quantizer = EnnQuantizer()
-    quantizer.annotate(torch.export.export(Spectrum(), inputs(0)).module())
-    rows = {row.name: row for row in quantizer.explain().rows}
+    quantizer.annotate(torch.export.export(model, inputs(0)).module())
+    return {row.name: row for row in quantizer.explain().rows}
+
+
+def test_what_stays_float_says_why() -> None:
+    rows = explained(Spectrum())
     assert rows["linear"].decision == "quantized"
     assert [name for name, _ in rows["linear"].operands] == ["x", "bands_weight"]
     assert not rows["linear"].result
@@ -87,9 +93,7 @@ def test_what_stays_float_says_why() -> None:
 
 
 def test_a_bias_written_in_place_leaves_its_layer_quantized() -> None:
-    quantizer = EnnQuantizer()
-    quantizer.annotate(torch.export.export(CosineAttention(), inputs(0)).module())
-    rows = {row.name: row for row in quantizer.explain().rows}
+    rows = explained(CosineAttention())
     assert rows["linear"].decision == "quantized"
     assert [name for name, _ in rows["linear"].operands] == ["pad", "projection_weight"]
     for name in ("linalg_vector_norm", "clamp_min", "expand_as"):
