@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 import torch
+import torchao.quantization.pt2e.quantize_pt2e  # noqa: F401 - defines torch.ops.quantized_decomposed
 
 from operator_cases import CASES, Case
 from report import common, print_table, save

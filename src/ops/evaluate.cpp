@@ -171,23 +171,13 @@ Bytes concatenated(const Graph& graph, const Node& node) {
   return out;
 }
 
-// For element i of a tensor quantized along params.axis: which scale it has.
-std::size_t channel_of(std::size_t i, const Shape& shape, const QuantParams& params) {
-  if (params.per_tensor()) return 0;
-  std::size_t inner = 1;
-  for (std::size_t d = static_cast<std::size_t>(params.axis) + 1; d < shape.size(); ++d) {
-    inner *= static_cast<std::size_t>(shape[d]);
-  }
-  return i / inner % params.scales.size();
-}
-
 Result<Bytes> quantized(const Graph& graph, const Node& node) {
   ENN_ASSIGN(const std::vector<float> values, constant_floats(graph, node.inputs[0]));
   ENN_ASSIGN(const QuantParams params, quant_params(graph, node));
   const Shape& shape = graph.value(node.inputs[0]).type.shape;
   Bytes out(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::size_t channel = channel_of(i, shape, params);
+    const std::size_t channel = quantized_channel(i, shape, params);
     out[i] = static_cast<std::byte>(quantize_value(values[i], inverse_scale(params.scales[channel]),
                                                    params.zero_points[channel], params.quant_min,
                                                    params.quant_max));
@@ -195,32 +185,11 @@ Result<Bytes> quantized(const Graph& graph, const Node& node) {
   return Bytes(std::move(out));
 }
 
-template <typename T>
-std::vector<float> dequantized_as(const Value& value, const QuantParams& params) {
-  const std::vector<T> values = elements<T>(*value.data);
-  std::vector<float> out(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::size_t channel = channel_of(i, value.type.shape, params);
-    const std::int64_t difference = std::int64_t{values[i]} - params.zero_points[channel];
-    out[i] = static_cast<float>(difference) * params.scales[channel];
-  }
-  return out;
-}
-
 Result<Bytes> dequantized(const Graph& graph, const Node& node) {
-  const Value& input = graph.value(node.inputs[0]);
   ENN_ASSIGN(const QuantParams params, quant_params(graph, node));
-  switch (input.type.dtype) {
-    case DType::Int8:
-      return bytes_of(dequantized_as<std::int8_t>(input, params));
-    case DType::UInt8:
-      return bytes_of(dequantized_as<std::uint8_t>(input, params));
-    case DType::Int32:
-      return bytes_of(dequantized_as<std::int32_t>(input, params));
-    default:
-      return error(Code::Unsupported, "node '", node.name, "' dequantizes ",
-                   to_string(input.type.dtype));
-  }
+  ENN_ASSIGN(const std::vector<float> values,
+             dequantized_floats(graph.value(node.inputs[0]), params));
+  return bytes_of(values);
 }
 
 template <typename T, typename F>
