@@ -84,7 +84,7 @@ def accuracy(function, test: tuple[Images, Labels], description: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=5, help="of training in float")
-    parser.add_argument("--qat-epochs", type=int, default=1, help="of training with quantization")
+    parser.add_argument("--qat-epochs", type=int, default=2, help="of training with quantization")
     parser.add_argument("--retrain", action="store_true", help="do not reuse the float weights of an earlier run")
     arguments = parser.parse_args()
 
