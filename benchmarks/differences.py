@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-import common
-import models
 from operator_cases.case import Call
-from report import print_table, save, sqnr
+from report import common, models, print_table, save, sqnr
 
 IMAGE = (4, 32, 24, 24)
 

@@ -64,13 +64,16 @@ class Recorder:
 
     @staticmethod
     def _outcome(item: pytest.Item, report: pytest.TestReport) -> dict[str, str]:
+        error = "" if report.passed else ["", *str(report.longrepr).strip().splitlines()][-1]
         runner = getattr(item, "funcargs", {}).get("test_runner")
         if runner is None:
-            error = "" if report.passed else str(report.longrepr).strip().splitlines()[-1]
             return {"flow": "enn", "result": report.outcome, "error": error}
-        results = [entry.result.display_name() for entry in runner._results] or [report.outcome]
-        worst = next((name for name in results if name.startswith("Fail")), results[-1])
-        error = next((str(entry.error) for entry in runner._results if entry.error), "")
+        results = [entry.result.display_name() for entry in runner._results]
+        # A test that ends between two calls of its runner, by the suite's time limit, has results of the first only.
+        worst = next((name for name in results if name.startswith("Fail")), None)
+        if worst is None:
+            worst = report.outcome if report.failed or not results else results[-1]
+        error = next((str(entry.error) for entry in runner._results if entry.error), error)
         return {"flow": runner._flow.name, "result": worst, "error": error[:400]}
 
 
