@@ -12,7 +12,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e.observer import ObserverBase
 
-from openenn import _core
+from openenn import _core, noncore
 
 _OPERATORS = frozenset(target for target, _, _ in _core.operators())
 
@@ -68,8 +68,9 @@ def import_program(program: ExportedProgram) -> ImportedGraph:
 
 
 def overload(target: Any) -> Any:
-    """The ATen overload behind its edge counterpart; anything else as it is."""
-    return target._op if isinstance(target, EdgeOpOverload) else target
+    """The ATen overload behind its edge counterpart or its other name; anything else as it is."""
+    op = target._op if isinstance(target, EdgeOpOverload) else target
+    return noncore.original(op) if isinstance(op, torch._ops.OpOverload) else op
 
 
 def source_line(node: Node) -> str:

@@ -1,5 +1,6 @@
 """EnnPartitioner: tags the nodes of an edge program that the core takes."""
 
+import copy
 import functools
 import logging
 import operator
@@ -16,7 +17,7 @@ from torch._decomp import core_aten_decompositions
 from torch.export import ExportedProgram, default_decompositions
 from torch.fx import Node
 
-from openenn import _core, compile_options, fx
+from openenn import _core, compile_options, fx, noncore
 from openenn.backend import EnnBackend
 from openenn.report import Report
 
@@ -68,6 +69,15 @@ class EnnPartitioner(Partitioner):
             raise _core.EnnError("explain() tells about the program that was partitioned last; none was")
         return self._report
 
+    def transform_for_pre_decomposition(self, exported_program: ExportedProgram) -> ExportedProgram:
+        """Lets operators that the core takes pass ExecuTorch's verifier (openenn.noncore)."""
+        renamed = _operators_to_rename()
+        if any(node.target in renamed for node in exported_program.graph.nodes):
+            exported_program = copy.copy(exported_program)  # the user's stays as it is
+            exported_program._graph_module = copy.deepcopy(exported_program.graph_module)
+            noncore.rename(exported_program.graph, _names_of_taken_nodes(exported_program), renamed)
+        return exported_program
+
     def ops_to_not_decompose(
         self, ep: ExportedProgram
     ) -> tuple[list[torch._ops.OpOverload], Callable[[Node], bool] | None]:
@@ -75,7 +85,7 @@ class EnnPartitioner(Partitioner):
         if any(node.target is executorch_call_delegate for node in ep.graph.nodes):
             return [], None  # lowered already: what is left is not ours to keep
         taken = _names_of_taken_nodes(ep)
-        nodes: dict[torch._ops.OpOverload, list[bool]] = {op: [] for op in _decomposable_operators()}
+        nodes: dict[torch._ops.OpOverload, list[bool]] = {op: [] for op in _operators_to_keep()}
         for node in ep.graph.nodes:
             if node.target in nodes:
                 nodes[node.target].append(node.name in taken)
@@ -113,17 +123,16 @@ def _names_of_taken_nodes(program: ExportedProgram) -> set[str]:
 
 
 @functools.cache  # torch puts its tables together anew for each call, in a third of a second
-def _decomposable_operators() -> list[torch._ops.OpOverload]:
+def _decomposed_operators() -> set[torch._ops.OpOverload]:
+    return set(default_decompositions() | core_aten_decompositions())
+
+
+@functools.cache
+def _operators_to_keep() -> list[torch._ops.OpOverload]:
     """The overloads of the core's table that ExecuTorch would decompose and lets a backend keep."""
-    decomposed = default_decompositions() | core_aten_decompositions()
-    operators = []
-    for target, _, _ in _core.operators():
-        namespace, name, overload = target.split(".")
-        packet = getattr(getattr(torch.ops, namespace), name, None)
-        op = getattr(packet, overload, None)
-        if op is None or op not in decomposed or namespace != "aten":
-            continue
-        aliases = any(result.alias_info is not None for result in op._schema.returns)
-        if not aliases and not op._schema.is_mutable:
-            operators.append(op)
-    return operators
+    return [op for op in noncore.known_operators() if op in _decomposed_operators() and noncore.is_functional(op)]
+
+
+@functools.cache
+def _operators_to_rename() -> set[torch._ops.OpOverload]:
+    return noncore.operators(_decomposed_operators())
