@@ -236,6 +236,8 @@ class Explainer {
                })) {
       row.reason = "an operand is not float";
       row.advice = "convert its operands to float32";
+    } else if (auto unsupported = unsupported_reason(graph_, node)) {
+      row.reason = *std::move(unsupported);
     } else {
       row.reason = str("no rule quantizes ", to_string(node.op), " in this form");
       row.advice = "annotate it with add_custom_quant_annotations";

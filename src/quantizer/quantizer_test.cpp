@@ -78,6 +78,22 @@ TEST(Quantizer, QuantizesAConvolutionBehindItsActivation) {
             "r: => affine\n");
 }
 
+TEST(Quantizer, LeavesAConvolutionInFloatThatNoProgramTakes) {
+  EXPECT_EQ(annotations(R"(graph {
+    input %x: float32[1, 1, 2, 2]
+    input %w: float32[1, 1, 1, 1]
+    %c: float32[1, 1, 2, 2] = convolution(%x, %w, none) {dilation = [1, 1], groups = 1, pads = [0, 0, 0, 0], stride = [1, 1]}
+    %r: float32[1, 1, 2, 2] = relu(%c)
+    return %r })"),
+            "r: c=affine => affine\n");
+  EXPECT_EQ(annotations(R"(graph {
+    input %x: float32[1, 1, 2, 2, 2]
+    constant %w: float32[1, 1, 1, 1, 1] = hex 0000803f
+    %c: float32[1, 1, 2, 2, 2] = convolution(%x, %w, none) {dilation = [1, 1, 1], groups = 1, pads = [0, 0, 0, 0, 0, 0], stride = [1, 1, 1]}
+    return %c })"),
+            "");
+}
+
 TEST(Quantizer, GivesWeightsPerChannelAsManyStepsOnEitherSideOfZero) {
   const auto parsed = parse(std::string(kConvolution) + "return %c }");
   ASSERT_TRUE(parsed.ok()) << parsed.status().message();

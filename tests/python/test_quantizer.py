@@ -309,3 +309,17 @@ def test_masks_written_in_place_reach_the_scores() -> None:
     edge = common.lower(quantized, samples[1], EnnPartitioner())
     step = common.output_scale(quantized)
     assert (common.Pte(edge.to_executorch().buffer)(*samples[1]) - actual).abs().max() <= 1.01 * step
+
+
+def test_a_convolution_whose_weight_is_computed_stays_in_float_and_runs() -> None:
+    class Filtered(torch.nn.Module):
+        def forward(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.conv2d(x, weight)
+
+    inputs = (torch.randn(2, 4, 8, 8), torch.randn(3, 4, 3, 3))
+    quantizer = EnnQuantizer()
+    quantizer.set_quant_params("A8W8", is_per_channel=True, is_qat=False)
+    quantized = common.quantize(Filtered().eval(), [inputs], inputs, quantizer)
+    assert "its weight is computed at run time" in str(quantizer.explain())
+    program = common.lower(quantized, inputs).to_executorch()
+    torch.testing.assert_close(common.Pte(program.buffer)(*inputs), Filtered()(*inputs), rtol=0, atol=1e-5)
