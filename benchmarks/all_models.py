@@ -17,6 +17,8 @@ from networks import NETWORKS, Network, seeded
 from operators import calls_of
 from report import common, machine, print_table, quantize_for_xnnpack, sqnr
 
+TEST_SEED = 1  # of the inputs that are compared
+
 
 def lower(network: Network, size: int, calibration: int = 4, seed: int = 0) -> dict[str, Any]:
     """The stages of a network that the figures come from, with the seed of the inputs that calibrate it."""
@@ -35,9 +37,6 @@ def lower(network: Network, size: int, calibration: int = 4, seed: int = 0) -> d
         "outside": outside,
         "reasons": dict(partitioner.reasons),
     }
-
-
-TEST_SEED = 1
 
 
 def outputs(function: Any, tests: list[tuple[torch.Tensor, ...]]) -> torch.Tensor:
