@@ -1,4 +1,5 @@
 #include "ops/common.hpp"
+#include "ops/conv/conv.hpp"
 
 namespace enn {
 
@@ -10,11 +11,7 @@ void annotate_conv(const Graph& graph, NodeId node, const QuantizationConfig& co
   if (!is_float_value(graph, n.inputs[0]) || !is_float_value(graph, n.inputs[1])) return;
   // What no program takes stays in float: outside the delegate it gains nothing from 8 bits, and
   // ExecuTorch has no kernel that quantizes an activation per channel.
-  constexpr std::size_t kLargestRank = 4;
-  if (!is_constant_expression(graph, n.inputs[1]) ||
-      graph.value(n.inputs[1]).type.shape.size() > kLargestRank) {
-    return;
-  }
+  if (weight_reason(graph, n)) return;
   Annotation annotation;
   annotation.inputs.emplace_back(n.inputs[0], config.activation);
   QuantizationSpec weight = config.weight;

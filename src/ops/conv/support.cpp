@@ -1,23 +1,32 @@
 #include <array>
 
 #include "ops/common.hpp"
+#include "ops/conv/conv.hpp"
 
 namespace enn {
 
+std::optional<std::string> weight_reason(const Graph& graph, const Node& node) {
+  const std::size_t rank = graph.value(node.inputs[1]).type.shape.size();
+  if (rank > 4) return str(rank - 2, "-d convolution is not taken, only 1-d and 2-d");
+  if (!is_constant_expression(graph, node.inputs[1])) return "its weight is computed at run time";
+  return std::nullopt;
+}
+
+std::optional<std::string> parameters_reason(const Graph& graph, const Node& node) {
+  if (auto reason = weight_reason(graph, node)) return reason;
+  const ValueId bias = node.inputs[2];
+  if (bias != kNone && !is_constant_expression(graph, bias))
+    return "its bias is computed at run time";
+  return std::nullopt;
+}
+
 std::optional<std::string> support_conv(const Graph& graph, const Node& node) {
   if (auto reason = dtype_reason(graph, node, std::array{DType::Float32})) return reason;
-  const std::size_t spatial = graph.value(node.inputs[1]).type.shape.size() - 2;
-  if (spatial > 2) return str(spatial, "-d convolution is not taken, only 1-d and 2-d");
   if (numel(graph.value(node.inputs[0]).type.shape) == 0 ||
       numel(graph.value(node.inputs[1]).type.shape) == 0) {
     return "its input or its weight is empty";
   }
-  for (std::size_t i = 1; i < node.inputs.size(); ++i) {
-    if (node.inputs[i] != kNone && !is_constant_expression(graph, node.inputs[i])) {
-      return str("its ", i == 1 ? "weight" : "bias", " is computed at run time");
-    }
-  }
-  return std::nullopt;
+  return parameters_reason(graph, node);
 }
 
 Traits traits_conv(const Graph&, const Node&) {
