@@ -14,10 +14,18 @@ bool is_steep(Op op, std::size_t operand) {
     case Op::Log:
     case Op::Log2:
     case Op::Log10:
+    case Op::Asin:
+    case Op::Acos:
+    case Op::Acosh:
+    case Op::Atanh:
     case Op::Reciprocal:
     case Op::Rsqrt:
       return true;
     case Op::Div:
+    case Op::FloorDivide:
+    case Op::TruncDivide:
+    case Op::Remainder:
+    case Op::Fmod:
       return operand == 1;
     default:
       return false;

@@ -108,3 +108,19 @@ def test_integers_are_negated() -> None:
     for values in (torch.tensor([3, -(2**40), 0]), torch.tensor([7, -7], dtype=torch.int32)):
         lowered = common.lower(Negated(), (values,))
         assert torch.equal(common.Pte(lowered.to_executorch().buffer)(values), -values)
+
+
+@pytest.mark.parametrize("function", [torch.div, torch.remainder, torch.fmod])
+def test_a_divisor_that_8_bits_would_round_to_0_gives_no_nan(function: Any) -> None:
+    class Divides(nn.Module):
+        def forward(self, x: torch.Tensor, divisor: torch.Tensor) -> torch.Tensor:
+            return function(x, divisor)
+
+    x, divisor = torch.linspace(-3, 3, 64), torch.linspace(0.01, 100, 64)
+    quantizer = EnnQuantizer()
+    quantized = common.quantize(Divides(), [(x, divisor)], (x, divisor), quantizer)
+    rows = {row.name: row for row in quantizer.explain().rows}
+    assert (rows["x"].decision, rows["divisor"].decision) == ("quantized", "in float")
+    actual = common.Pte(common.lower(quantized, (x, divisor)).to_executorch().buffer)(x, divisor)
+    assert actual.isfinite().all()
+    assert torch.equal(actual, quantized(x, divisor))
