@@ -10,7 +10,8 @@
 
 namespace enn {
 
-// The element types, as torch has them.
+// The element types, as torch has them. The engine knows those up to Bool. The others only stand in
+// graphs, at nodes that quantizer and partitioner leave to others; no program holds one.
 enum class DType : std::uint8_t {
   Float32,
   Float16,
@@ -20,7 +21,19 @@ enum class DType : std::uint8_t {
   Int16,
   Int32,
   Int64,
-  Bool
+  Bool,
+  BFloat16,
+  Complex32,
+  Complex64,
+  Complex128,
+  UInt16,
+  UInt32,
+  UInt64,
+  Float8E4M3FN,
+  Float8E5M2,
+  Float8E4M3FNUZ,
+  Float8E5M2FNUZ,
+  Float8E8M0FNU
 };
 
 // Bytes per element.
@@ -28,6 +41,9 @@ enum class DType : std::uint8_t {
 // "float32", "int8", … as torch names it.
 [[nodiscard]] std::string_view to_string(DType dtype);
 [[nodiscard]] std::optional<DType> dtype_from_string(std::string_view name);
+// Whether the engine knows it.
+[[nodiscard]] bool is_known(DType dtype);
+// Whether it is one of the engine's floats: float32, float16, float64.
 [[nodiscard]] bool is_float(DType dtype);
 
 // Sizes, from the outermost dimension to the innermost; none for a scalar.

@@ -34,8 +34,9 @@ nb::dlpack::dtype dlpack_dtype(DType dtype) {
       return nb::dtype<std::int64_t>();
     case DType::Bool:
       return nb::dtype<bool>();
+    default:
+      return nb::dtype<std::uint8_t>();
   }
-  return nb::dtype<std::uint8_t>();
 }
 
 std::vector<TensorView> tensor_views(const std::vector<InputArray>& arrays) {

@@ -19,52 +19,36 @@ namespace enn::python {
 
 namespace {
 
-using ConstantArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+using ConstantBytes = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 constexpr float kOne = 1.0F;
 
-std::optional<DType> dtype_of(nb::dlpack::dtype dtype) {
-  if (dtype.lanes != 1) return std::nullopt;
-  const char* prefix = nullptr;
-  switch (static_cast<nb::dlpack::dtype_code>(dtype.code)) {
-    case nb::dlpack::dtype_code::Bool:
-      return DType::Bool;
-    case nb::dlpack::dtype_code::Int:
-      prefix = "int";
-      break;
-    case nb::dlpack::dtype_code::UInt:
-      prefix = "uint";
-      break;
-    case nb::dlpack::dtype_code::Float:
-      prefix = "float";
-      break;
-    default:
-      return std::nullopt;
-  }
-  return dtype_from_string(str(prefix, static_cast<int>(dtype.bits)));
+// A constant's type and zeros for its values.
+std::pair<TensorType, std::shared_ptr<std::vector<std::byte>>> zeros(std::string_view name,
+                                                                     const PyTensorType& py_type) {
+  TensorType type = tensor_type(py_type, str("constant '", name, "'"));
+  const auto count = checked_numel(type.shape);
+  if (!count) raise(error(Code::InvalidArgument, "constant '", name, "' has an impossible shape"));
+  auto data = std::make_shared<std::vector<std::byte>>(static_cast<std::size_t>(*count) *
+                                                       size_of(type.dtype));
+  return {std::move(type), std::move(data)};
 }
 
-ValueId add_constant(Graph& graph, std::string name, const ConstantArray& array) {
-  const auto dtype = dtype_of(array.dtype());
-  if (!dtype)
-    raise(error(Code::InvalidArgument, "constant '", name,
-                "' has an element type that this engine does not know"));
-  TensorType type{*dtype, {}};
-  for (std::size_t d = 0; d < array.ndim(); ++d)
-    type.shape.push_back(static_cast<std::int64_t>(array.shape(d)));
-  auto data = std::make_shared<std::vector<std::byte>>(array.nbytes());
-  if (!data->empty()) std::memcpy(data->data(), array.data(), data->size());
+ValueId add_constant(Graph& graph, std::string name, const PyTensorType& py_type,
+                     const ConstantBytes& bytes) {
+  auto [type, data] = zeros(name, py_type);
+  if (data->size() != bytes.nbytes()) {
+    raise(error(Code::InvalidArgument, "constant '", name, "' of type ", to_string(type), " has ",
+                bytes.nbytes(), " bytes, expected ", data->size()));
+  }
+  if (!data->empty()) std::memcpy(data->data(), bytes.data(), data->size());
   return graph.add_constant(std::move(name), std::move(type), std::move(data));
 }
 
 // Stands for a constant whose values are not known yet, only its type: 1.0 in float32, which is a
 // valid scale, and 0 in integers, which is a valid zero point.
 ValueId add_unknown_constant(Graph& graph, std::string name, const PyTensorType& py_type) {
-  TensorType type = tensor_type(py_type, str("constant '", name, "'"));
-  const auto count = checked_numel(type.shape);
-  if (!count) raise(error(Code::InvalidArgument, "constant '", name, "' has an impossible shape"));
-  auto data = std::make_shared<std::vector<std::byte>>(static_cast<std::size_t>(*count) *
-                                                       size_of(type.dtype));
+  auto [type, data] = zeros(name, py_type);
   if (type.dtype == DType::Float32) {
     for (std::size_t i = 0; i < data->size(); i += sizeof(float))
       std::memcpy(data->data() + i, &kOne, sizeof(float));
@@ -187,7 +171,7 @@ void bind_graph(nb::module_& module) {
             return graph.add_input(std::move(name), std::move(checked));
           },
           nb::arg("name"), nb::arg("type"))
-      .def("add_constant", &add_constant, nb::arg("name"), nb::arg("array"))
+      .def("add_constant", &add_constant, nb::arg("name"), nb::arg("type"), nb::arg("bytes"))
       .def("add_unknown_constant", &add_unknown_constant, nb::arg("name"), nb::arg("type"),
            "Adds a constant of which only the type is known; enough to ask what the engine takes.")
       .def("add_call", &add_call, nb::arg("target"), nb::arg("name"), nb::arg("arguments"),

@@ -134,7 +134,8 @@ class _Importer:
         # Partitioners see programs whose constants are types without values.
         if isinstance(tensor, FakeTensor):
             return self._result.graph.add_unknown_constant(node.name, tensor_type)
-        return self._result.graph.add_constant(node.name, tensor.contiguous())
+        elements = tensor.resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)
+        return self._result.graph.add_constant(node.name, tensor_type, elements)
 
     def _add_call(self, node: Node) -> None:
         if node.target is operator.getitem:
@@ -200,6 +201,8 @@ class _Importer:
             return _core.Symbol(symbols[0].name, [source for item in symbols for source in item.sources])
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
+        if isinstance(value, complex):
+            return [value.real, value.imag]
         return str(value).removeprefix("torch.")
 
 

@@ -33,6 +33,15 @@ Result<double> number(const Element& element) {
   return json::as<double>(element, "as_float", "number");
 }
 
+// Its real and its imaginary part.
+Result<Argument> complex_number(const Element& element) {
+  ENN_ASSIGN(const Element real_json, json::member(element, "real"));
+  ENN_ASSIGN(const Element imag_json, json::member(element, "imag"));
+  ENN_ASSIGN(const double real, number(real_json));
+  ENN_ASSIGN(const double imag, number(imag_json));
+  return Argument(std::vector{real, imag});
+}
+
 Result<std::int64_t> integer(const Element& element) { return json::integer(element, "as_int"); }
 
 Result<std::string> device(const Element& element) {
@@ -155,13 +164,17 @@ Result<Argument> ArgumentReader::argument(const Element& element) const {
   if (kind == "as_int") return whole(integer(value));
   if (kind == "as_ints") return list_of<std::int64_t>(value, integer);
   if (kind == "as_float") return whole(number(value));
+  if (kind == "as_complex") return complex_number(value);
   if (kind == "as_floats") return list_of<double>(value, number);
   if (kind == "as_bool") return whole(json::boolean(value, "as_bool"));
   if (kind == "as_bools") return list_of<std::int64_t>(value, truth);
   if (kind == "as_string") return whole(json::text(value, "as_string"));
   if (kind == "as_sym_int") return whole(symbols_.argument(value));
   if (kind == "as_sym_ints") return list_of<std::int64_t>(value, size);
-  if (kind == "as_scalar_type") return whole(scalar_type_name(value));
+  if (kind == "as_scalar_type") {
+    ENN_ASSIGN(const DType dtype, scalar_type(value));
+    return Argument(std::string(to_string(dtype)));
+  }
   if (kind == "as_memory_format") return whole(memory_format_name(value));
   if (kind == "as_layout") return whole(layout_name(value));
   if (kind == "as_device") return whole(device(value));

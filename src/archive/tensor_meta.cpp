@@ -17,27 +17,19 @@ struct Numbered {
   std::int64_t number;
   std::string_view name;
 };
-constexpr std::array kScalarTypes{Numbered{1, "uint8"},
-                                  Numbered{2, "int8"},
-                                  Numbered{3, "int16"},
-                                  Numbered{4, "int32"},
-                                  Numbered{5, "int64"},
-                                  Numbered{6, "float16"},
-                                  Numbered{7, "float32"},
-                                  Numbered{8, "float64"},
-                                  Numbered{9, "complex32"},
-                                  Numbered{10, "complex64"},
-                                  Numbered{11, "complex128"},
-                                  Numbered{12, "bool"},
-                                  Numbered{13, "bfloat16"},
-                                  Numbered{28, "uint16"},
-                                  Numbered{29, "float8_e4m3fn"},
-                                  Numbered{30, "float8_e5m2"},
-                                  Numbered{31, "float8_e4m3fnuz"},
-                                  Numbered{32, "float8_e5m2fnuz"},
-                                  Numbered{33, "float8_e8m0fnu"},
-                                  Numbered{34, "uint32"},
-                                  Numbered{35, "uint64"}};
+constexpr std::array<std::pair<std::int64_t, DType>, 21> kScalarTypes{{
+    {1, DType::UInt8},           {2, DType::Int8},
+    {3, DType::Int16},           {4, DType::Int32},
+    {5, DType::Int64},           {6, DType::Float16},
+    {7, DType::Float32},         {8, DType::Float64},
+    {9, DType::Complex32},       {10, DType::Complex64},
+    {11, DType::Complex128},     {12, DType::Bool},
+    {13, DType::BFloat16},       {28, DType::UInt16},
+    {29, DType::Float8E4M3FN},   {30, DType::Float8E5M2},
+    {31, DType::Float8E4M3FNUZ}, {32, DType::Float8E5M2FNUZ},
+    {33, DType::Float8E8M0FNU},  {34, DType::UInt32},
+    {35, DType::UInt64},
+}};
 constexpr std::array kMemoryFormats{Numbered{1, "contiguous_format"}, Numbered{2, "channels_last"},
                                     Numbered{3, "channels_last_3d"},
                                     Numbered{4, "preserve_format"}};
@@ -47,14 +39,18 @@ constexpr std::array kLayouts{Numbered{1, "sparse_coo"}, Numbered{2, "sparse_csr
                               Numbered{7, "strided"}};
 constexpr std::size_t kHighestRank = 64;  // of any tensor of torch
 
+Status unknown_number(std::string_view what, std::int64_t number) {
+  return error(Code::Unsupported, "the archive has a ", what, " of number ", number,
+               ", which this engine does not know");
+}
+
 Result<std::string_view> name_of(std::span<const Numbered> names, const Element& element,
                                  std::string_view what) {
   ENN_ASSIGN(const std::int64_t number, json::integer(element, what));
   for (const Numbered& row : names) {
     if (row.number == number) return row.name;
   }
-  return error(Code::Unsupported, "the archive has a ", what, " of number ", number,
-               ", which this engine does not know");
+  return unknown_number(what, number);
 }
 
 Result<std::int64_t> read_size(const Element& element, std::string_view tensor,
@@ -81,8 +77,13 @@ Result<std::vector<std::int64_t>> read_sizes(const Element& meta, std::string_vi
 
 }  // namespace
 
-Result<std::string_view> scalar_type_name(const Element& number) {
-  return name_of(kScalarTypes, number, "dtype");
+Result<DType> scalar_type(const Element& element) {
+  constexpr std::string_view kWhat = "dtype";
+  ENN_ASSIGN(const std::int64_t number, json::integer(element, kWhat));
+  for (const auto& [known, dtype] : kScalarTypes) {
+    if (known == number) return DType{dtype};
+  }
+  return unknown_number(kWhat, number);
 }
 
 Result<std::string_view> memory_format_name(const Element& number) {
@@ -94,23 +95,14 @@ Result<std::string_view> layout_name(const Element& number) {
 }
 
 std::int64_t scalar_type_number(DType dtype) {
-  const std::string_view name = to_string(dtype);
-  return std::find_if(kScalarTypes.begin(), kScalarTypes.end(),
-                      [&](const Numbered& row) { return row.name == name; })
-      ->number;
+  return std::ranges::find(kScalarTypes, dtype, &decltype(kScalarTypes)::value_type::second)->first;
 }
 
 Result<TensorMeta> read_tensor_meta(const Element& meta, std::string_view tensor,
                                     const Symbols& symbols) {
   ENN_ASSIGN(const Element dtype_number, json::member(meta, "dtype"));
-  ENN_ASSIGN(const std::string_view dtype_name, scalar_type_name(dtype_number));
-  const auto dtype = dtype_from_string(dtype_name);
-  if (!dtype) {
-    return error(Code::InvalidArgument, "'", printable_text(tensor), "' has the element type ",
-                 dtype_name, ", which this engine does not know");
-  }
   TensorMeta out;
-  out.type.dtype = *dtype;
+  ENN_ASSIGN(out.type.dtype, scalar_type(dtype_number));
   ENN_ASSIGN(out.type.shape, read_sizes(meta, "sizes", tensor, symbols));
   ENN_ASSIGN(out.strides, read_sizes(meta, "strides", tensor, symbols));
   ENN_ASSIGN(const Element offset, json::member(meta, "storage_offset"));

@@ -15,8 +15,8 @@
 
 namespace enn {
 
-// Names without "torch." for the serializer's numbers, such as "float32" for 7.
-[[nodiscard]] Result<std::string_view> scalar_type_name(const json::Element& number);
+// What the serializer's numbers stand for, such as Float32 for 7; names are without "torch.".
+[[nodiscard]] Result<DType> scalar_type(const json::Element& number);
 [[nodiscard]] Result<std::string_view> memory_format_name(const json::Element& number);
 [[nodiscard]] Result<std::string_view> layout_name(const json::Element& number);
 // The serializer's number of an element type.

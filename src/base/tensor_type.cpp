@@ -15,17 +15,29 @@ struct DTypeRow {
   std::size_t size;
 };
 
-constexpr std::array<DTypeRow, 9> kDTypes{{
-    {DType::Float32, "float32", 4},
-    {DType::Float16, "float16", 2},
-    {DType::Float64, "float64", 8},
-    {DType::UInt8, "uint8", 1},
-    {DType::Int8, "int8", 1},
-    {DType::Int16, "int16", 2},
-    {DType::Int32, "int32", 4},
-    {DType::Int64, "int64", 8},
-    {DType::Bool, "bool", 1},
-}};
+constexpr std::array kDTypes{
+    DTypeRow{DType::Float32, "float32", 4},
+    DTypeRow{DType::Float16, "float16", 2},
+    DTypeRow{DType::Float64, "float64", 8},
+    DTypeRow{DType::UInt8, "uint8", 1},
+    DTypeRow{DType::Int8, "int8", 1},
+    DTypeRow{DType::Int16, "int16", 2},
+    DTypeRow{DType::Int32, "int32", 4},
+    DTypeRow{DType::Int64, "int64", 8},
+    DTypeRow{DType::Bool, "bool", 1},
+    DTypeRow{DType::BFloat16, "bfloat16", 2},
+    DTypeRow{DType::Complex32, "complex32", 4},
+    DTypeRow{DType::Complex64, "complex64", 8},
+    DTypeRow{DType::Complex128, "complex128", 16},
+    DTypeRow{DType::UInt16, "uint16", 2},
+    DTypeRow{DType::UInt32, "uint32", 4},
+    DTypeRow{DType::UInt64, "uint64", 8},
+    DTypeRow{DType::Float8E4M3FN, "float8_e4m3fn", 1},
+    DTypeRow{DType::Float8E5M2, "float8_e5m2", 1},
+    DTypeRow{DType::Float8E4M3FNUZ, "float8_e4m3fnuz", 1},
+    DTypeRow{DType::Float8E5M2FNUZ, "float8_e5m2fnuz", 1},
+    DTypeRow{DType::Float8E8M0FNU, "float8_e8m0fnu", 1},
+};
 
 const DTypeRow& row(DType dtype) { return kDTypes[static_cast<std::size_t>(dtype)]; }
 
@@ -41,6 +53,8 @@ std::optional<DType> dtype_from_string(std::string_view name) {
   }
   return std::nullopt;
 }
+
+bool is_known(DType dtype) { return dtype <= DType::Bool; }
 
 bool is_float(DType dtype) {
   return dtype == DType::Float32 || dtype == DType::Float16 || dtype == DType::Float64;

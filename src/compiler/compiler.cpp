@@ -61,7 +61,7 @@ Status check_taken(const Graph& graph) {
       return error(Code::Unsupported, "dimension ", dim, " of the input '", graph.value(id).name,
                    "' is dynamic; the engine takes static shapes");
     }
-    if (dtype == DType::Float64 || dtype == DType::Int16) {
+    if (dtype == DType::Float64 || dtype == DType::Int16 || !is_known(dtype)) {
       return error(Code::Unsupported, "input '", graph.value(id).name, "' is ", to_string(dtype),
                    "; the engine takes float32, float16, int64, int32, int8, uint8 and bool");
     }

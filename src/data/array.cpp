@@ -33,7 +33,8 @@ struct Half {
   std::uint16_t bits;
 };
 
-// Calls visit(T{}) with the C++ type of `dtype`; bool is std::uint8_t's twin, std::byte.
+// Calls visit(T{}) with the C++ type of `dtype`, which the engine knows; bool is std::uint8_t's
+// twin, std::byte.
 template <typename Visit>
 void with_type(DType dtype, const Visit& visit) {
   switch (dtype) {
@@ -55,6 +56,8 @@ void with_type(DType dtype, const Visit& visit) {
       return visit(std::int64_t{});
     case DType::Bool:
       return visit(std::byte{});
+    default:
+      return;
   }
 }
 

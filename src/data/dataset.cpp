@@ -357,7 +357,7 @@ Result<Tensor> Dataset::element(const Array& array, std::uint64_t index, std::si
   if (found.type.dtype == type.dtype) {
     return Tensor{type, std::vector<std::byte>(found.bytes.begin(), found.bytes.end())};
   }
-  if (!is_float(type.dtype) && is_float(found.type.dtype)) {
+  if (!is_known(type.dtype) || (!is_float(type.dtype) && is_float(found.type.dtype))) {
     return error(Code::InvalidArgument, "its samples are ", to_string(found.type.dtype),
                  ", input '", inputs_[input].name, "' takes ", to_string(type.dtype));
   }

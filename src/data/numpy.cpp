@@ -106,8 +106,9 @@ std::string_view code_of(DType dtype) {
       return "<i8";
     case DType::Bool:
       return "|b1";
+    default:
+      return "|u1";
   }
-  return "|u1";
 }
 
 struct Header {

@@ -63,10 +63,14 @@ Status verify_node(const Graph& graph, const Node& node, const std::vector<bool>
   }
   if (node.op == Op::Unknown) return {};
   for (const ValueId id : node.inputs) {
-    if (id != kNone && dynamic_dim(graph.value(id).type.shape) >= 0) {
+    if (id == kNone) continue;
+    const auto& [dtype, shape] = graph.value(id).type;
+    const auto reads = [&](const auto&... what) {
       return error(Code::InvalidGraph, "node '", node.name, "' (", to_string(node.op), ") reads '",
-                   graph.value(id).name, "', which has a dynamic size");
-    }
+                   graph.value(id).name, "', which ", what...);
+    };
+    if (dynamic_dim(shape) >= 0) return reads("has a dynamic size");
+    if (!is_known(dtype)) return reads("is ", to_string(dtype));
   }
   auto types = infer(graph, node);
   if (!types.ok()) {

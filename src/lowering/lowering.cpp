@@ -26,6 +26,12 @@ Status check_delegated(const Graph& graph, const Partitioning& partitioning) {
   if (partitioning.count != 1) {
     return error(Code::Unsupported, "the program has no operator that the delegate could run");
   }
+  for (const ValueId id : graph.inputs()) {
+    const Value& input = graph.value(id);
+    if (is_known(input.type.dtype)) continue;
+    return error(Code::Unsupported, "the program's input '", input.name, "' is ",
+                 to_string(input.type.dtype), ", which this engine does not know");
+  }
   for (const ValueId id : graph.outputs()) {
     if (!graph.value(id).is_constant()) continue;
     return error(Code::Unsupported, "the program returns its constant '", graph.value(id).name,

@@ -61,19 +61,22 @@ constexpr auto kAtenRows = std::to_array<AtenRow>({
 
 }  // namespace
 
-bool has_dynamic_size(const Graph& graph, const Call& call) {
-  const auto dynamic = [&](const TensorArgument& tensor) {
-    return tensor.id != kNone && dynamic_dim(graph.value(tensor.id).type.shape) >= 0;
+bool is_left_to_others(const Graph& graph, const Call& call) {
+  const auto left = [](const TensorType& type) {
+    return dynamic_dim(type.shape) >= 0 || !is_known(type.dtype);
+  };
+  const auto left_operand = [&](const TensorArgument& tensor) {
+    return tensor.id != kNone && left(graph.value(tensor.id).type);
   };
   for (const auto& [name, argument] : call.arguments) {
     if (std::holds_alternative<SymbolArgument>(argument)) return true;
-    if (const auto* tensor = std::get_if<TensorArgument>(&argument); tensor && dynamic(*tensor))
+    if (const auto* tensor = std::get_if<TensorArgument>(&argument);
+        tensor && left_operand(*tensor))
       return true;
     const auto* list = std::get_if<std::vector<TensorArgument>>(&argument);
-    if (list != nullptr && std::ranges::any_of(*list, dynamic)) return true;
+    if (list != nullptr && std::ranges::any_of(*list, left_operand)) return true;
   }
-  return std::ranges::any_of(call.results,
-                             [](const TensorType& type) { return dynamic_dim(type.shape) >= 0; });
+  return std::ranges::any_of(call.results, left);
 }
 
 namespace {
@@ -149,7 +152,7 @@ Result<NodeId> import_call(Graph& graph, const Call& call) {
   const auto first = static_cast<NodeId>(graph.node_count());
   NodeId node = kNone;
   if (const auto found = rows->find(call.target);
-      found != rows->end() && !has_dynamic_size(graph, call)) {
+      found != rows->end() && !is_left_to_others(graph, call)) {
     ENN_ASSIGN(node, found->second->import(graph, call, found->second->op));
   } else {
     node = import_uninterpreted(graph, call);

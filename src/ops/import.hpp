@@ -38,9 +38,9 @@ struct Call {
   std::string source;  // file:line of the eager model, or empty
 };
 
-// Appends the node. An overload that ops.def does not list, and a call with a dynamic size in an
-// operand, argument or result, become an Op::Unknown node, which keeps the graph connected; an
-// overload that is listed with arguments it cannot have is an error.
+// Appends the node. An overload that ops.def does not list, and a call that is_left_to_others,
+// become an Op::Unknown node, which keeps the graph connected; an overload that is listed with
+// arguments it cannot have is an error.
 [[nodiscard]] Result<NodeId> import_call(Graph& graph, const Call& call);
 
 // Appends the call as an Op::Unknown node, whatever ops.def says. Its operands are all tensors of
@@ -53,13 +53,16 @@ inline constexpr const char* kDependsOn = "depends_on";
 // overwrites, sources of a SymbolArgument. Absent when there is none.
 inline constexpr const char* kUnreadOperands = "unread_operands";
 
-// Whether an operand, an argument or a result has a size that only a run knows.
-[[nodiscard]] bool has_dynamic_size(const Graph& graph, const Call& call);
-// Which size of an Op::Unknown node only a run knows, as a sentence; nullopt when there is none.
-[[nodiscard]] std::optional<std::string> dynamic_reason(const Graph& graph, const Node& node);
-
-inline constexpr const char* kAdviceOnDynamicSizes =
-    "export the model for one size, without dynamic_shapes";
+// Whether an operand, an argument or a result has a size that only a run knows, or an element type
+// that the engine does not know.
+[[nodiscard]] bool is_left_to_others(const Graph& graph, const Call& call);
+// Which size or element type of an Op::Unknown node that is, and what would help; nullopt when
+// there is none: ops.def does not list the operator.
+struct LeftToOthers {
+  std::string reason;
+  std::string advice;
+};
+[[nodiscard]] std::optional<LeftToOthers> left_to_others(const Graph& graph, const Node& node);
 
 // The overloads that ops.def lists, in its order.
 struct OverloadInfo {

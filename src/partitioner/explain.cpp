@@ -14,7 +14,7 @@ std::string listed(const std::set<int>& partitions) {
 }
 
 std::string advice_for(const Graph& graph, const Node& node) {
-  if (dynamic_reason(graph, node)) return kAdviceOnDynamicSizes;
+  if (auto left = left_to_others(graph, node)) return std::move(left->advice);
   if (node.op == Op::Unknown) {
     return "write it with operators of docs/operators.md; until then ExecuTorch's own kernels run "
            "it";

@@ -119,7 +119,7 @@ class Explainer {
  private:
   [[nodiscard]] std::string not_float(ValueId id) const {
     return str("its values are ", to_string(graph_.value(id).type.dtype),
-               "; only floats are quantized");
+               "; only float32 and float16 are quantized");
   }
 
   void explain_input(ValueId id) {
@@ -211,9 +211,9 @@ class Explainer {
     } else if (!floats) {
       row.decision = "unchanged";
       row.reason = not_float(node.outputs.front());
-    } else if (auto dynamic = dynamic_reason(graph_, node)) {
-      row.reason = *std::move(dynamic);
-      row.advice = kAdviceOnDynamicSizes;
+    } else if (auto left = left_to_others(graph_, node)) {
+      row.reason = std::move(left->reason);
+      row.advice = std::move(left->advice);
     } else if (node.op == Op::Unknown) {
       row.reason = str("no rule quantizes the operator ", node.target);
       row.advice =

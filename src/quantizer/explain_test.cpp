@@ -38,7 +38,7 @@ TEST(Explain, SaysForEachValueWhetherAndHowItIsQuantized) {
   EXPECT_EQ(
       text,
       "x quantized => int8, per_tensor_affine, Mse\n"
-      "n unchanged: its values are int64; only floats are quantized\n"
+      "n unchanged: its values are int64; only float32 and float16 are quantized\n"
       "w quantized => int8, per_channel_symmetric, PerChannelMinMax, axis 0 (read by c)\n"
       "b in float (read by c): the operators that read it take it in full precision, as a bias "
       "is\n"
@@ -47,7 +47,7 @@ TEST(Explain, SaysForEachValueWhetherAndHowItIsQuantized) {
       "r fused => int8, per_tensor_affine, Mse (fused with c)\n"
       "i transparent: it passes its operand on, which its neighbours quantize\n"
       "u in float: no rule quantizes the operator  [+]\n"
-      "m unchanged: its values are int64; only floats are quantized\n"
+      "m unchanged: its values are int64; only float32 and float16 are quantized\n"
       "s quantized u=int8, per_tensor_affine, Mse => int8, fixed, scale 0.00390625, "
       "zero_point -128\n"
       "v annotated by others: the model was annotated before, or by a custom annotation, and "

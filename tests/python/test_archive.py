@@ -46,6 +46,22 @@ class Attention(torch.nn.Module):
         return functional.pad(x, (1, 2), value=0.5), torch.special.bessel_j0(x)
 
 
+class ElementTypes(torch.nn.Module):
+    """Element types that the engine does not know, of values and of constants, conjugated ones among them."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("offset", torch.arange(4, dtype=torch.bfloat16))
+        self.register_buffer("turn", torch.tensor([1j, 2 - 1j, 0.5]))
+        self.register_buffer("small", torch.tensor([1.0, -2.0]).to(torch.float8_e4m3fn))
+        self.register_buffer("places", torch.tensor([1, 40000], dtype=torch.uint16))
+
+    def forward(self, x):
+        spectrum = torch.fft.rfft(x) * self.turn * 2j
+        rest = self.small.to(torch.float32).sum() + self.places.to(torch.int32).sum()
+        return (x.bfloat16() + self.offset).float() + rest, torch.view_as_real(spectrum.conj().resolve_conj())
+
+
 class Counter(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -71,6 +87,7 @@ def quantized() -> ExportedProgram:
 PROGRAMS = {
     "nested": nested,
     "quantized": quantized,
+    "element types": lambda: torch.export.export(ElementTypes(), (torch.randn(2, 4),)),
     "attention": lambda: torch.export.export(Attention(), (torch.randn(2, 4, 8),)),
     "mutated": lambda: torch.export.export(Counter(), (torch.randn(2),)).run_decompositions(),
 }

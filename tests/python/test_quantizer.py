@@ -181,12 +181,6 @@ def test_annotations_made_before_are_kept() -> None:
     assert node.meta["quantization_annotation"] is annotation
 
 
-def test_unknown_dtype_is_refused_with_the_nodes_name() -> None:
-    exported = torch.export.export(nn.ReLU(), (torch.randn(2, 3, dtype=torch.bfloat16),)).module()
-    with pytest.raises(ValueError, match=r"'input_1'.*bfloat16"):
-        EnnQuantizer().annotate(exported)
-
-
 def test_an_archive_records_no_result_of_assertions(tmp_path: Path) -> None:
     class Converts(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -186,7 +186,7 @@ class AttentionDecomposition {
 
 Result<std::optional<std::vector<DecompositionStep>>> decompose_attention(const Graph& graph,
                                                                           const Call& call) {
-  if (has_dynamic_size(graph, call)) return std::optional<std::vector<DecompositionStep>>();
+  if (is_left_to_others(graph, call)) return std::optional<std::vector<DecompositionStep>>();
   return AttentionDecomposition(graph, call).run();
 }
 

@@ -4,17 +4,21 @@
 namespace enn {
 namespace {
 
-// The first operand, else the first result, of a size that only a run knows; kNone without one.
-ValueId dynamic_value(const Graph& graph, const Node& node) {
+// The first operand, else the first result, that `is`; kNone without one.
+template <typename Is>
+ValueId first_value(const Graph& graph, const Node& node, const Is& is) {
   for (const std::vector<ValueId>* ids : {&node.inputs, &node.outputs}) {
     for (const ValueId id : *ids) {
-      if (id != kNone && dynamic_dim(graph.value(id).type.shape) >= 0) return id;
+      if (id != kNone && is(graph.value(id).type)) return id;
     }
   }
   return kNone;
 }
 
-}  // namespace
+ValueId dynamic_value(const Graph& graph, const Node& node) {
+  return first_value(graph, node,
+                     [](const TensorType& type) { return dynamic_dim(type.shape) >= 0; });
+}
 
 // Names where the size comes from, so that all nodes behind it have one reason.
 std::optional<std::string> dynamic_reason(const Graph& graph, const Node& node) {
@@ -37,6 +41,22 @@ std::optional<std::string> dynamic_reason(const Graph& graph, const Node& node) 
   return str("the size of '", graph.value(source).name, "' depends on values", kOnlyStatic);
 }
 
+}  // namespace
+
+std::optional<LeftToOthers> left_to_others(const Graph& graph, const Node& node) {
+  if (auto reason = dynamic_reason(graph, node)) {
+    return LeftToOthers{*std::move(reason),
+                        "export the model for one size, without dynamic_shapes"};
+  }
+  const ValueId unknown =
+      first_value(graph, node, [](const TensorType& type) { return !is_known(type.dtype); });
+  if (unknown == kNone) return std::nullopt;
+  const Value& value = graph.value(unknown);
+  return LeftToOthers{str("'", value.name, "' is ", to_string(value.type.dtype),
+                          ", which this engine does not know"),
+                      "compute it in float32"};
+}
+
 Result<std::vector<TensorType>> infer_unknown(const Graph& graph, const Node& node) {
   std::vector<TensorType> types;
   for (const ValueId id : node.outputs) types.push_back(graph.value(id).type);
@@ -44,7 +64,7 @@ Result<std::vector<TensorType>> infer_unknown(const Graph& graph, const Node& no
 }
 
 std::optional<std::string> support_unknown(const Graph& graph, const Node& node) {
-  if (auto reason = dynamic_reason(graph, node)) return reason;
+  if (auto left = left_to_others(graph, node)) return std::move(left->reason);
   return str("the operator ", node.target, " is not among those of the engine");
 }
 
