@@ -1,5 +1,5 @@
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "bindings.hpp"
@@ -10,7 +10,7 @@ namespace enn::python {
 
 namespace {
 
-using Decision = std::tuple<int, std::string, std::vector<int>>;
+using Decision = std::pair<int, std::string>;
 
 std::vector<Decision> partition_graph(const Graph& graph) {
   check(verify(graph));
@@ -18,7 +18,7 @@ std::vector<Decision> partition_graph(const Graph& graph) {
   std::vector<Decision> nodes;
   nodes.reserve(partitioning.nodes.size());
   for (const NodeDecision& node : partitioning.nodes) {
-    nodes.emplace_back(node.partition, node.reason, node.copies);
+    nodes.emplace_back(node.partition, node.reason);
   }
   return nodes;
 }
@@ -28,7 +28,7 @@ std::vector<Decision> partition_graph(const Graph& graph) {
 void bind_partitioner(nb::module_& module) {
   module.def("partition", &partition_graph, nb::arg("graph"),
              "For each node its partition and \"\", or -1 and the reason why the engine leaves it "
-             "to others; and the further partitions that need a copy of it.");
+             "to others.");
   module.def(
       "explain_partition",
       [](const Graph& graph) {

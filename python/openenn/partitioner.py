@@ -43,7 +43,7 @@ class EnnPartitioner(Partitioner):
         self.reasons = {}
         tags: dict[str, DelegationSpec] = {}
         for number, node in imported.nodes.items():
-            partition, reason, _ = decisions[number]
+            partition, reason = decisions[number]
             if partition < 0:
                 self.reasons[node.name] = reason
                 continue
@@ -53,10 +53,6 @@ class EnnPartitioner(Partitioner):
             for user in node.users:
                 if user.target is operator.getitem:
                     user.meta["delegation_tag"] = tag
-        # Readers before what they read: a copied dequantize is itself a reader of what is copied next.
-        for number, node in reversed(imported.nodes.items()):
-            for partition in decisions[number][2]:
-                _copy_for_readers(node, f"enn_{partition}")
         tag_constant_data(edge_program)
         # ExecuTorch takes delegated constants out of this table, which the program that the user exported shares.
         edge_program._constants = dict(edge_program.constants)
@@ -101,16 +97,6 @@ class EnnPartitioner(Partitioner):
         for reason, nodes in names.items():
             others = f" (and {len(nodes) - 1} more)" if len(nodes) > 1 else ""
             _logger.warning("node '%s'%s is left to other backends: %s", nodes[0], others, reason)
-
-
-def _copy_for_readers(node: Node, tag: str) -> None:
-    """Gives the readers of `node` in the partition `tag` a copy of it."""
-    with node.graph.inserting_after(node):
-        copy = node.graph.node_copy(node)
-    copy.meta = dict(node.meta) | {"delegation_tag": tag}
-    for reader in list(node.users):
-        if reader.meta.get("delegation_tag") == tag:
-            reader.replace_input_with(node, copy)
 
 
 def _names_of_taken_nodes(program: ExportedProgram) -> set[str]:

@@ -45,16 +45,11 @@ class Explainer {
   }
 
  private:
-  [[nodiscard]] std::set<int> partitions_of(NodeId id) const {
-    const NodeDecision& decision = partitioning_.nodes[id];
-    std::set<int> all(decision.copies.begin(), decision.copies.end());
-    all.insert(decision.partition);
-    return all;
-  }
-
   void explain_value(ValueId id, const char* kind) {
     std::set<int> readers;
-    for (const NodeId user : graph_.users(id)) readers.merge(partitions_of(user));
+    for (const NodeId user : graph_.users(id)) {
+      readers.insert(partitioning_.nodes[user].partition);
+    }
     if (readers.empty() && !graph_.is_output(id)) return;
     const bool outside = readers.erase(-1) > 0 || graph_.is_output(id);
     const bool constant = graph_.value(id).is_constant();
@@ -77,7 +72,7 @@ class Explainer {
         .kind = "node", .name = node.name, .operator_name = node.target, .source = node.source};
     if (decision.partition >= 0) {
       row.decision = "delegated";
-      row.details = {{"partition", listed(partitions_of(id))}};
+      row.details = {{"partition", str(decision.partition)}};
     } else {
       row.decision = "left out";
       row.reason = decision.reason;

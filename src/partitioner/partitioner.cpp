@@ -1,8 +1,10 @@
 #include "partitioner/partitioner.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
+#include "ops/common.hpp"
 #include "ops/import.hpp"
 #include "ops/ops.hpp"
 
@@ -14,26 +16,24 @@ namespace {
 // so no partition depends on itself through the rest.
 class Levels {
  public:
-  Levels(const Graph& graph, Partitioning& result) : graph_(graph), result_(result) {
+  Levels(const Graph& graph, const Partitioning& result) : graph_(graph), result_(result) {
     level_.assign(graph.node_count(), -1);
     floating_.assign(graph.node_count(), false);
-    copies_.resize(graph.node_count());
     readers_.resize(graph.node_count());
     for (const NodeId id : graph.order()) {
       for (const NodeId producer : producers(id)) readers_[producer].push_back(id);
     }
   }
 
-  void assign() {
+  // By node; -1 for what is left to others behind nothing that is taken.
+  std::vector<int> assign() && {
     const std::vector<NodeId> order = graph_.order();
     for (const NodeId id : order) assign_forward(id);
     // A constant expression computes nothing at run time, and a dequantize is cheaper than the
     // floats it would pass on: both belong to the partition that reads them.
     for (auto it = order.rbegin(); it != order.rend(); ++it) pull_to_users(*it);
+    return std::move(level_);
   }
-
-  [[nodiscard]] int level(NodeId id) const { return level_[id]; }
-  [[nodiscard]] const std::set<int>& copies(NodeId id) const { return copies_[id]; }
 
  private:
   // Also of what the node does not read: in the program each comes before it.
@@ -79,23 +79,54 @@ class Levels {
     const bool pulled = floating_[id] || graph_.node(id).op == Op::Dequantize;
     if (!taken(id) || !pulled || !has_only_taken_readers(id)) return;
     std::set<int> readers;
-    for (const NodeId reader : readers_[id]) {
-      readers.insert(level_[reader]);
-      readers.insert(copies_[reader].begin(), copies_[reader].end());
-    }
+    for (const NodeId reader : readers_[id]) readers.insert(level_[reader]);
     if (readers.empty() || (readers.size() > 1 && !floating_[id])) return;
     level_[id] = *readers.begin();
-    readers.erase(readers.begin());
-    copies_[id] = std::move(readers);
   }
 
   const Graph& graph_;
-  Partitioning& result_;
+  const Partitioning& result_;
   std::vector<std::vector<NodeId>> readers_;
   std::vector<int> level_;
-  std::vector<bool> floating_;         // depends on no graph input and is read by taken nodes alone
-  std::vector<std::set<int>> copies_;  // further levels that read a floating node
+  std::vector<bool> floating_;  // depends on no graph input and is read by taken nodes alone
 };
+
+std::vector<int> levels(const Graph& graph, const Partitioning& result) {
+  return Levels(graph, result).assign();
+}
+
+// Leaves to others what needs a constant that another partition, or what is left to others,
+// computes: to its own partition that is an input. Returns whether there was such a node.
+bool leave_readers_of_foreign_constants(const Graph& graph, const std::vector<int>& level_of,
+                                        Partitioning& result) {
+  const auto taken = [&](NodeId id) { return result.nodes[id].reason.empty(); };
+  const std::vector<NodeId> order = graph.order();
+  Graph seen = graph;  // as the partitions see it
+  std::map<ValueId, ValueId> inputs;
+  for (const NodeId id : order) {
+    if (!taken(id)) continue;
+    for (ValueId& input : seen.node(id).inputs) {
+      const NodeId producer = input == kNone ? kNone : graph.value(input).producer;
+      if (producer == kNone || (taken(producer) && level_of[producer] == level_of[id]) ||
+          !is_constant_expression(graph, input)) {
+        continue;
+      }
+      const auto [known, added] = inputs.emplace(input, kNone);
+      if (added) known->second = seen.add_input(graph.value(input).name, graph.value(input).type);
+      input = known->second;
+    }
+  }
+  if (inputs.empty()) return false;
+  bool left = false;
+  for (const NodeId id : order) {
+    if (!taken(id)) continue;
+    if (auto reason = unsupported_reason(seen, seen.node(id))) {
+      result.nodes[id].reason = *std::move(reason);
+      left = true;
+    }
+  }
+  return left;
+}
 
 }  // namespace
 
@@ -106,21 +137,17 @@ Partitioning partition(const Graph& graph) {
   for (const NodeId id : order) {
     if (auto reason = unsupported_reason(graph, graph.node(id))) result.nodes[id].reason = *reason;
   }
-  Levels levels(graph, result);
-  levels.assign();
+  std::vector<int> level_of = levels(graph, result);
+  while (leave_readers_of_foreign_constants(graph, level_of, result)) {
+    level_of = levels(graph, result);
+  }
   std::vector<int> index_of_level;
   for (const NodeId id : order) {
     if (!result.nodes[id].reason.empty()) continue;
-    const auto level = static_cast<std::size_t>(levels.level(id));
+    const auto level = static_cast<std::size_t>(level_of[id]);
     if (level >= index_of_level.size()) index_of_level.resize(level + 1, -1);
     if (index_of_level[level] < 0) index_of_level[level] = result.count++;
     result.nodes[id].partition = index_of_level[level];
-  }
-  // A copy serves a node that is taken, so its level has an index by now.
-  for (const NodeId id : order) {
-    for (const int level : levels.copies(id)) {
-      result.nodes[id].copies.push_back(index_of_level[static_cast<std::size_t>(level)]);
-    }
   }
   return result;
 }

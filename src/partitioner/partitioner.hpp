@@ -11,9 +11,6 @@ namespace enn {
 
 struct NodeDecision {
   int partition = -1;  // index of its partition, -1 when the node is left to others
-  // Further partitions that need a copy of the node: a constant expression (a weight's dequantize)
-  // that nodes of several partitions read. Ascending.
-  std::vector<int> copies;
   std::string reason;  // why it was left out; empty for a taken node
 };
 

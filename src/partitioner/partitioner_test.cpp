@@ -91,23 +91,36 @@ TEST(Partitioner, KeepsDequantizeWithItsReader) {
             "q:0 d:1 u:- dw:1 s:1 y:1 ");
 }
 
-// Two partitions read the shared weight: the second gets a copy of its dequantize.
-TEST(Partitioner, CopiesASharedWeightIntoEachPartition) {
-  const auto graph = parse(R"(graph {
+// Two partitions read the shared weight, which must be a constant: to the second it would be an
+// input.
+TEST(Partitioner, LeavesAReaderOfAnotherPartitionsWeight) {
+  const std::string text = R"(graph {
     input %x: float32[1, 1, 2, 2]
     constant %w: int8[1, 1, 1, 1] = hex 01
     %dw: float32[1, 1, 1, 1] = dequantize(%w) {dtype = "float32", quant_max = 127, quant_min = -128, scale = 0.5, zero_point = 0}
     %a: float32[1, 1, 2, 2] = convolution(%x, %dw, none) {dilation = [1, 1], groups = 1, pads = [0, 0, 0, 0], stride = [1, 1]}
     %u: float32[1, 1, 2, 2] = unknown(%a) from "aten.erfinv.default"
     %b: float32[1, 1, 2, 2] = convolution(%u, %dw, none) {dilation = [1, 1], groups = 1, pads = [0, 0, 0, 0], stride = [1, 1]}
-    return %b })");
+    %c: float32[1, 1, 2, 2] = relu(%b)
+    return %c })";
+  EXPECT_EQ(partitions(text), "dw:0 a:0 u:- b:- c:1 ");
+  const auto graph = parse(text);
   ASSERT_TRUE(graph.ok()) << graph.status().message();
-  const Partitioning result = partition(graph.value());
-  EXPECT_EQ(result.count, 2);
-  EXPECT_EQ(result.nodes[0].partition, 0);
-  EXPECT_EQ(result.nodes[0].copies, std::vector<int>{1});
-  EXPECT_EQ(result.nodes[1].partition, 0);
-  EXPECT_EQ(result.nodes[3].partition, 1);
+  EXPECT_EQ(partition(graph.value()).nodes[3].reason, "its weight is computed at run time");
+}
+
+// The first partition that reads a constant expression computes it for the others.
+TEST(Partitioner, PassesAConstantExpressionOn) {
+  EXPECT_EQ(partitions(R"(graph {
+    input %x: float32[2]
+    constant %c: float32[2] = hex 0000803f0000803f
+    %s: float32[2] = sqrt(%c)
+    %t: float32[2] = neg(%s)
+    %a: float32[2] = add(%x, %t)
+    %u: float32[2] = unknown(%a) from "aten.erfinv.default"
+    %b: float32[2] = mul(%u, %t)
+    return %b })"),
+            "s:0 t:0 a:0 u:- b:1 ");
 }
 
 // A constant expression that something left out reads stands where it is: what reads that in turn
