@@ -13,6 +13,7 @@ from torch import nn
 
 import common
 from openenn import _core, fx
+from operators import calls_of
 
 
 @pytest.mark.parametrize("name", ["E9955", "e9965"])
@@ -90,6 +91,37 @@ def test_weight_that_two_partitions_share() -> None:
         expected = lowered.quantized(*inputs)
     actual = common.Pte(lowered.buffer)(*inputs)
     assert ((actual - expected) / common.output_scale(lowered.quantized)).round().abs().max() <= 1
+
+
+class SharedConstants(nn.Module):
+    """One computed mask before and behind an operator that is left to others."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mask = torch.full((8, 8), 2.0).tril() + 1
+        return sample(x * mask) * mask
+
+
+@pytest.mark.parametrize("quantized", [False, True], ids=["float", "a8w8"])
+def test_computed_constant_that_two_partitions_share(quantized: bool) -> None:
+    model, x = SharedConstants(), torch.randn(1, 3, 8, 8)
+    program = common.quantize(model, [(x,)], (x,)) if quantized else model
+    lowered = common.lower(program, (x,))
+    assert calls_of(lowered)[0] == 2
+    step = common.output_scale(program) if quantized else 1e-5
+    torch.testing.assert_close(common.Pte(lowered.to_executorch().buffer)(x), program(x), rtol=0, atol=1.01 * step)
+
+
+@pytest.mark.parametrize("scale", [2, 1.5])
+def test_volumes_are_enlarged(scale: float) -> None:
+    """Outside: upsample_trilinear3d, whose decomposition shares constants between partitions."""
+
+    class Enlarges(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.interpolate(x, scale_factor=scale, mode="trilinear")
+
+    x = torch.randn(1, 2, 3, 4, 4)
+    lowered = common.lower(Enlarges(), (x,))
+    torch.testing.assert_close(common.Pte(lowered.to_executorch().buffer)(x), Enlarges()(x), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
