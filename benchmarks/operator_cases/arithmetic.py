@@ -80,6 +80,8 @@ CASES: dict[str, Case] = {
     "round": unary("round", torch.round),
     "trunc": unary("trunc", torch.trunc),
     "erf": unary("erf", torch.erf),
+    "erfc": unary("erfc", torch.erfc),
+    "exp2": unary("scalar_pow", torch.exp2),
     "log2": unary("log2", torch.log2, positive=True),
     "log10": unary("log10", torch.log10, positive=True),
     "log1p": unary("log1p", torch.log1p, positive=True),

@@ -27,6 +27,8 @@ CASES: dict[str, Case] = {
     "prod": Case(("prod",), lambda: Call(lambda x: x.prod(3)), ((65536, 2, 2, 4),)),
     "var": Case(("var",), lambda: Call(lambda x: x.var(3)), (IMAGE,)),
     "std": Case(("std",), lambda: Call(lambda x: x.std(1, correction=0)), (IMAGE,)),
+    "var_mean": Case(("var_mean",), lambda: Call(lambda x: torch.cat(torch.var_mean(x, 3))), (IMAGE,)),
+    "std_mean": Case(("std_mean",), lambda: Call(lambda x: torch.cat(torch.std_mean(x, 3))), (IMAGE,)),
     "argmax": Case(("argmax",), lambda: nn.Sequential(nn.Hardswish(), Call(lambda x: x.argmax(1))), (IMAGE,)),
     "argmin": Case(("argmin",), lambda: nn.Sequential(nn.Hardswish(), Call(lambda x: x.argmin(1))), (IMAGE,)),
     "max of a dimension": Case(("max_dim",), lambda: between_activations(lambda x: x.max(1).values), (IMAGE,)),
@@ -35,6 +37,7 @@ CASES: dict[str, Case] = {
     "sort": Case(("topk",), lambda: between_activations(lambda x: x.sort(3).values), (IMAGE,)),
     "argsort": Case(("argsort",), lambda: Call(lambda x: torch.argsort(x, stable=True, dim=1)), (IMAGE,)),
     "cumsum": Case(("cumsum",), lambda: Call(lambda x: x.cumsum(1)), (IMAGE,)),
+    "cumprod": Case(("cumprod",), lambda: Call(lambda x: x.cumprod(3)), ((65536, 2, 2, 4),)),
     "any": Case(("any",), lambda: Call(lambda x: x.any(1)), make_inputs=flags),
     "all": Case(("all",), lambda: Call(lambda x: x.all(1)), make_inputs=lambda: (~flags()[0],)),
 }

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from openenn import _core, fx
+from openenn import _core, fx, noncore
 
 _KEPT_META = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn")
 
@@ -42,8 +42,8 @@ def _replace(model: GraphModule, node: Node) -> bool:
 
 
 def _call(model: GraphModule, attention: Node, target: str, arguments: list[Any]) -> Node:
-    namespace, name, overload = target.split(".")
-    function = getattr(getattr(getattr(torch.ops, namespace), name), overload)
+    function = noncore.named(target)
+    assert function is not None
     node = model.graph.call_function(function, tuple(arguments))
     node.meta = {key: attention.meta[key] for key in _KEPT_META if key in attention.meta}
     node.meta["val"] = function(*[item.meta["val"] if isinstance(item, Node) else item for item in arguments])

@@ -17,15 +17,16 @@ _NAMESPACE = "openenn"
 _library = torch.library.Library(_NAMESPACE, "FRAGMENT")
 
 
+def named(target: str) -> OpOverload | None:
+    """The operator that the core calls namespace.name.overload; None where this torch has none."""
+    namespace, name, overload = target.split(".")
+    return getattr(getattr(getattr(torch.ops, namespace), name, None), overload, None)
+
+
 @functools.cache
 def known_operators() -> list[OpOverload]:
     """The overloads of ATen in the core's table."""
-    names = [target.split(".") for target, _, _ in _core.operators()]
-    found = [
-        getattr(getattr(torch.ops.aten, name, None), overload, None)
-        for namespace, name, overload in names
-        if namespace == "aten"
-    ]
+    found = [named(target) for target, _, _ in _core.operators() if target.startswith("aten.")]
     return [op for op in found if op is not None]
 
 
@@ -57,7 +58,7 @@ def original(op: OpOverload) -> OpOverload:
     """The operator of ATen that an operator with another name stands for; any other as it is."""
     if op.namespace != _NAMESPACE:
         return op
-    return getattr(getattr(torch.ops.aten, op._opname), op._overloadname)
+    return _under("aten", op)
 
 
 @functools.cache
@@ -65,4 +66,10 @@ def _renamed(op: OpOverload) -> OpOverload:
     name = str(op._schema).split("(", 1)[0].removeprefix("aten::")
     _library.define(str(op._schema).removeprefix("aten::"))
     _library.impl(name, op, "CompositeExplicitAutograd")
-    return getattr(getattr(getattr(torch.ops, _NAMESPACE), op._opname), op._overloadname)
+    return _under(_NAMESPACE, op)
+
+
+def _under(namespace: str, op: OpOverload) -> OpOverload:
+    counterpart = named(f"{namespace}.{op._opname}.{op._overloadname}")
+    assert counterpart is not None
+    return counterpart

@@ -1,11 +1,13 @@
 #include "ops/evaluate.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
 #include "kernels/binary/functions.hpp"
 #include "kernels/convert/functions.hpp"
+#include "kernels/reduce/functions.hpp"
 #include "kernels/unary_f32/functions.hpp"
 #include "ops/common.hpp"
 #include "ops/constants.hpp"
@@ -336,6 +338,162 @@ Result<Bytes> filled(const Node& node, const TensorType& type) {
   });
 }
 
+bool is_reduction(Op op) {
+  switch (op) {
+    case Op::Mean:
+    case Op::Sum:
+    case Op::Prod:
+    case Op::Amax:
+    case Op::Amin:
+    case Op::Variance:
+    case Op::Deviation:
+    case Op::VarianceMean:
+    case Op::DeviationMean:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// The elements of `value` with the reduced ones of each result beside each other.
+std::vector<float> grouped(const Value& value, const List& reduced) {
+  List dims;
+  for (std::int64_t d = 0; d < static_cast<std::int64_t>(value.type.shape.size()); ++d) {
+    if (std::ranges::find(reduced, d) == reduced.end()) dims.push_back(d);
+  }
+  dims.insert(dims.end(), reduced.begin(), reduced.end());
+  return elements<float>(permuted(value, dims));
+}
+
+double reduction(const Node& node, std::span<const float> x) {
+  const auto count = static_cast<std::int64_t>(x.size());
+  switch (node.op) {
+    case Op::Sum:
+      return sum_of(x.data(), count, 1);
+    case Op::Mean:
+      return sum_of(x.data(), count, 1) / static_cast<double>(count);
+    case Op::Prod:
+      return product_of(x.data(), count, 1);
+    case Op::Amax:
+    case Op::Amin: {
+      float best = x[0];
+      for (const float value : x) {
+        const bool better = node.op == Op::Amax ? Larger()(value, best) : Smaller()(value, best);
+        if (better) best = value;
+      }
+      return static_cast<double>(best);
+    }
+    default: {
+      const double divisor =
+          std::max(0.0, static_cast<double>(count) - node.attrs.number("correction", 1.0));
+      const double variance = variance_of(x.data(), count, 1, divisor);
+      const bool root = node.op == Op::Deviation || node.op == Op::DeviationMean;
+      return root ? std::sqrt(variance) : variance;
+    }
+  }
+}
+
+std::vector<ConstantData> reductions(const Graph& graph, const Node& node) {
+  const std::vector<float> values =
+      grouped(graph.value(node.inputs[0]), node.attrs.integers("dims"));
+  const auto count =
+      values.size() / static_cast<std::size_t>(numel(graph.value(node.outputs[0]).type.shape));
+  std::vector<float> first;
+  std::vector<float> means;
+  for (std::size_t at = 0; at < values.size(); at += count) {
+    const std::span<const float> x = std::span(values).subspan(at, count);
+    first.push_back(static_cast<float>(reduction(node, x)));
+    means.push_back(static_cast<float>(sum_of(x.data(), static_cast<std::int64_t>(count), 1) /
+                                       static_cast<double>(count)));
+  }
+  std::vector out{shared(bytes_of(first))};
+  if (node.outputs.size() == 2) out.push_back(shared(bytes_of(means)));
+  return out;
+}
+
+// A batch norm with the statistics of its input, per channel: the result, the means and the
+// reciprocals of the deviations.
+Result<std::vector<ConstantData>> standardized(const Graph& graph, const Node& node) {
+  const Value& input = graph.value(node.inputs[0]);
+  const List shape = input.type.shape;
+  const auto channels = static_cast<std::size_t>(shape[1]);
+  std::vector<float> weight(channels, 1.0F);
+  std::vector<float> bias(channels, 0.0F);
+  if (node.inputs[1] != kNone) {
+    ENN_ASSIGN(weight, constant_floats(graph, node.inputs[1]));
+  }
+  if (node.inputs[2] != kNone) {
+    ENN_ASSIGN(bias, constant_floats(graph, node.inputs[2]));
+  }
+  List reduced(shape.size() - 1);
+  std::iota(reduced.begin(), reduced.end(), std::int64_t{1});
+  reduced.front() = 0;
+  const std::vector<float> values = grouped(input, reduced);
+  const std::size_t count = values.size() / channels;
+  std::vector<float> means(channels);
+  std::vector<float> inverses(channels);
+  for (std::size_t c = 0; c < channels; ++c) {
+    const float* x = values.data() + c * count;
+    const auto n = static_cast<std::int64_t>(count);
+    means[c] = static_cast<float>(sum_of(x, n, 1) / static_cast<double>(count));
+    const double variance = variance_of(x, n, 1, static_cast<double>(count));
+    inverses[c] = static_cast<float>(1.0 / std::sqrt(variance + node.attrs.number("eps")));
+  }
+  std::vector<float> out = elements<float>(*input.data);
+  const std::size_t inner = count / static_cast<std::size_t>(shape[0]);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const std::size_t c = i / inner % channels;
+    out[i] = std::fma((out[i] - means[c]) * inverses[c], weight[c], bias[c]);
+  }
+  std::vector results{shared(bytes_of(out))};
+  if (node.outputs.size() == 3) {
+    results.push_back(shared(bytes_of(means)));
+    results.push_back(shared(bytes_of(inverses)));
+  }
+  return std::vector<ConstantData>(std::move(results));
+}
+
+// The product of a matrix and a vector, or of two vectors, as the kernels compute it: fma in order.
+Bytes product(const Graph& graph, const Node& node) {
+  const Value& first = graph.value(node.inputs[0]);
+  const Value& second = graph.value(node.inputs[1]);
+  const std::vector<float> a = elements<float>(*first.data);
+  const std::vector<float> b = elements<float>(*second.data);
+  const auto depth = static_cast<std::size_t>(first.type.shape.back());
+  const std::size_t columns =
+      second.type.shape.size() == 1 ? 1 : static_cast<std::size_t>(second.type.shape.back());
+  std::vector<float> out(a.size() / depth * columns);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    float sum = 0.0F;
+    for (std::size_t k = 0; k < depth; ++k) {
+      sum = std::fma(a[i / columns * depth + k], b[k * columns + i % columns], sum);
+    }
+    out[i] = sum;
+  }
+  return bytes_of(out);
+}
+
+// What computes weights: reductions, batch norms with the statistics of their input, products with
+// vectors. Of floats alone, and of something.
+bool computes_weights(const Graph& graph, const Node& node) {
+  const auto is_real = [&](ValueId id) {
+    return id == kNone || is_float(graph.value(id).type.dtype);
+  };
+  if (!std::ranges::all_of(node.inputs, is_real) ||
+      !std::ranges::all_of(node.outputs, is_real) ||
+      numel(graph.value(node.inputs[0]).type.shape) == 0) {
+    return false;
+  }
+  if (node.op == Op::BatchNorm) {
+    return node.attrs.boolean("training") && node.inputs[3] == kNone && node.inputs[4] == kNone;
+  }
+  if (node.op != Op::MatMul) return is_reduction(node.op);
+  const std::size_t a = graph.value(node.inputs[0]).type.shape.size();
+  const std::size_t b = graph.value(node.inputs[1]).type.shape.size();
+  return node.inputs.size() == 2 && (a == 1 || b == 1) && std::max(a, b) <= 2 &&
+         !node.attrs.boolean("transpose_b");
+}
+
 Result<Bytes> single_result(const Graph& graph, const Node& node) {
   const TensorType& type = graph.value(node.outputs[0]).type;
   if (node.op == Op::Fill || node.op == Op::Arange) return filled(node, type);
@@ -359,6 +517,8 @@ Result<Bytes> single_result(const Graph& graph, const Node& node) {
       return chosen(graph, node);
     case Op::Scatter:
       return overwritten(node, input, graph.value(node.inputs[1]));
+    case Op::MatMul:
+      return product(graph, node);
     default:
       return error(Code::Internal, "node '", node.name, "' cannot be evaluated");
   }
@@ -386,6 +546,7 @@ bool is_evaluable(const Graph& graph, const Node& node) {
       if (!writes_fixed_places(graph, node)) return false;
       break;
     default:
+      if (computes_weights(graph, node)) return true;
       if (!is_unary(node.op) && !binary_op(node.op)) return false;
   }
   constexpr std::int64_t kSmall = 1 << 14;
@@ -401,6 +562,8 @@ Result<std::vector<ConstantData>> evaluate(const Graph& graph, const Node& node)
   if (node.op == Op::Split) return parts(node, graph.value(node.inputs[0]));
   if (node.op == Op::Reshape || node.op == Op::Identity)
     return std::vector{graph.value(node.inputs[0]).data};
+  if (node.op == Op::BatchNorm) return standardized(graph, node);
+  if (is_reduction(node.op)) return reductions(graph, node);
   ENN_ASSIGN(Bytes bytes, single_result(graph, node));
   return std::vector{shared(std::move(bytes))};
 }

@@ -494,6 +494,30 @@ TEST(BindResample, RefusesRatiosThatAreNone) {
   }
 }
 
+TEST(BindGridSample, ReadsThePlacesOfAGrid) {
+  Bench bench;
+  const std::uint32_t x = bench.input(DType_Float32, {1, 2, 2, 1}, Floats{1, 3, 2, 5});
+  const std::uint32_t grid =
+      bench.input(DType_Float32, {1, 1, 4, 2}, Floats{-1, -1, 1, 0, 0, 0, 3, 0});
+  const std::uint32_t y = bench.output(DType_Float32, {1, 1, 4, 1});
+  const auto run = [&](std::uint32_t places, program::ResampleKind kind,
+                       program::GridPadding padding) {
+    return bench.run<program::GridSample>(
+        bind_grid_sample, [&](flatbuffers::FlatBufferBuilder& builder) {
+          return program::CreateGridSample(builder, x, places, y, kind, padding, true);
+        });
+  };
+  const Status status = run(grid, program::ResampleKind_Linear, program::GridPadding_Zeros);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(bench.values<float>(y), (Floats{1, 4, 2.75F, 0}));
+  EXPECT_EQ(run(grid, program::ResampleKind_NearestExact, program::GridPadding_Zeros).message(),
+            "GridSample has the kind NearestExact");
+  EXPECT_EQ(run(x, program::ResampleKind_Linear, program::GridPadding_Zeros).message(),
+            "GridSample gives [1, 1, 4, 1] by a grid of shape [1, 2, 2, 1]");
+  EXPECT_EQ(run(grid, program::ResampleKind_Linear, static_cast<program::GridPadding>(9)).message(),
+            "GridSample has an unknown padding");
+}
+
 // Columns of [2, 4] bytes that two indices name.
 class IndexTest : public ::testing::Test {
  protected:

@@ -26,6 +26,7 @@ bool is_steep(Op op, std::size_t operand) {
     case Op::TruncDivide:
     case Op::Remainder:
     case Op::Fmod:
+    case Op::GridSample:
       return operand == 1;
     default:
       return false;

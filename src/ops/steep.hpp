@@ -1,5 +1,6 @@
 // Functions that tell apart what one 8-bit step does not: the sine of an angle of many turns, the
-// logarithm of numbers near zero, division by them. Their operands stay in float.
+// logarithm of numbers near zero, division by them, reading an image at places that are given.
+// Their operands stay in float.
 #pragma once
 
 #include <cstddef>

@@ -94,7 +94,8 @@ constexpr std::string_view kMask =
     "no 8-bit scale holds beside the scores of a softmax what masks them (-inf, -10000)";
 
 constexpr std::string_view kSteep =
-    "a logarithm, sine or cosine, or a division by it, tells apart what one 8-bit step does not";
+    "a logarithm, sine or cosine, a division by it or a grid of places tells apart what one 8-bit "
+    "step does not";
 
 class Explainer {
  public:

@@ -316,7 +316,8 @@ inline void add_attention_half(ProgramMaker& maker, program::DType dtype) {
   maker.step(mixed, "mixed");
 }
 
-// Orders, running sums and resampling: float32[1, 3, 4, 2] -> float32[1, 5, 7, 2] and more.
+// Orders, running results, resampling and sampling: float32[1, 3, 4, 2] -> float32[1, 5, 7, 2] and
+// more.
 inline void add_image_half(ProgramMaker& maker) {
   using namespace program;
   const std::uint32_t x = maker.input(DType_Float32, {1, 3, 4, 2});
@@ -341,6 +342,20 @@ inline void add_image_half(ProgramMaker& maker) {
   topk.indices = maker.output(DType_Int64, {1, 3, 2, 2});
   topk.axis = 2;
   maker.step(topk, "topk");
+
+  CumulativeProductT products;
+  products.input = x;
+  products.output = maker.output(DType_Float32, {1, 3, 4, 2});
+  products.axis = 1;
+  maker.step(products, "cumulative_product");
+
+  GridSampleT sample;  // the image at the places that it holds itself
+  sample.kind = ResampleKind_Cubic;
+  sample.input = x;
+  sample.grid = x;
+  sample.output = maker.output(DType_Float32, {1, 3, 4, 2});
+  sample.padding = GridPadding_Reflection;
+  maker.step(sample, "grid_sample");
 }
 
 inline ProgramMaker all_operators_program() {

@@ -181,8 +181,13 @@ REDUCTIONS: dict[str, tuple[Callable, tuple[int, ...]]] = {
     "var": (lambda x: x.var((0, 2)), (3, 4, 5)),
     "var biased": (lambda x: x.var(1, correction=0, keepdim=True), (3, 4, 5)),
     "std of all": (torch.std, (3, 4)),
+    "var and mean": (lambda x: torch.cat(torch.var_mean(x, (0, 2))), (3, 4, 5)),
+    "std of channels and mean": (lambda x: torch.cat(torch.std_mean(x, 1, correction=0)), (2, 3, 4, 5)),
+    "mean beside an unused variance": (lambda x: torch.var_mean(x, -1, keepdim=True)[1], (3, 4, 5)),
     "cumsum": (lambda x: x.cumsum(-1), (3, 4, 5)),
     "cumsum of channels": (lambda x: x.cumsum(1), (2, 3, 4, 5)),
+    "cumprod": (lambda x: x.cumprod(-1), (3, 4, 5)),
+    "cumprod of channels": (lambda x: x.cumprod(1), (2, 3, 4, 5)),
     "topk values": (lambda x: x.topk(3)[0], (4, 9)),
     "topk places": (lambda x: x.topk(3, dim=1, largest=False)[1], (2, 7, 3)),
     "sort": (lambda x: x.sort(0, descending=True)[0], (7, 3)),
@@ -214,7 +219,7 @@ def test_quantized_reduction(name: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.bool])
 def test_sum_of_integers(dtype: torch.dtype) -> None:
     x = torch.randint(0, 2, (3, 5, 7)).to(dtype)
-    for function in (lambda x: x.sum(1), torch.sum, lambda x: x.cumsum(-1)):
+    for function in (lambda x: x.sum(1), torch.sum, lambda x: x.cumsum(-1), lambda x: (x + 1).cumprod(0)):
         check_float(Call(function), x)
 
 

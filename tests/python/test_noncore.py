@@ -16,6 +16,10 @@ FUNCTIONS = {
     "max": lambda x: x.max(),
     "min": lambda x: x.min(),
     "remainder": lambda x: torch.remainder(3.5, x.abs() + 1),
+    "var_mean": lambda x: torch.var_mean(x, (2, 3))[0],
+    "cumprod": lambda x: x.cumprod(1),
+    "exp2": torch.exp2,
+    "erfc": torch.erfc,
     "upsample_bilinear2d": lambda x: torch.ops.aten.upsample_bilinear2d(x, [13, 5], True),
     "upsample_bicubic2d": lambda x: torch.ops.aten.upsample_bicubic2d(x, [13, 5], False),
 }

@@ -49,16 +49,17 @@ class LayoutAssigner {
     }
     for (std::size_t i = 0; i < graph_.node(id).inputs.size(); ++i) {
       const ValueId input = graph_.node(id).inputs[i];
-      if (input == kNone || is_weight(graph_.node(id), i)) continue;
-      const ValueId fitting = layout == Layout::ChannelsLast ? rank_four(input, id) : input;
-      graph_.node(id).inputs[i] = converted(fitting, layout, id);
+      if (input == kNone) continue;
+      const Layout wanted = is_weight(graph_.node(id), i) ? Layout::Contiguous : layout;
+      const ValueId fitting = wanted == Layout::ChannelsLast ? rank_four(input, id) : input;
+      graph_.node(id).inputs[i] = converted(fitting, wanted, id);
     }
     for (const ValueId output : graph_.node(id).outputs) {
       if (rank(output) == 4) graph_.value(output).layout = layout;
     }
   }
 
-  // Weights and other parameters have layouts of their own.
+  // Weights and other parameters are read in their logical order.
   [[nodiscard]] bool is_weight(const Node& node, std::size_t operand) const {
     if (node.op == Op::Convolution || node.op == Op::Linear)
       return operand > 0 && operand != kResidual;

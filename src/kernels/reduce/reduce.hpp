@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "kernels/kernel_row.hpp"
+#include "kernels/reduce/functions.hpp"
 
 namespace enn {
 
@@ -88,20 +89,6 @@ void prod_integers(const MeanParams& params, const T* in, std::int64_t begin, st
     out[i] = static_cast<std::int64_t>(product);
   }
 }
-
-// True when x takes the place of what was best so far: NaN does, and nothing replaces it.
-struct Larger {
-  template <typename T>
-  bool operator()(T x, T best) const {
-    return x > best || (x != x && best == best);
-  }
-};
-struct Smaller {
-  template <typename T>
-  bool operator()(T x, T best) const {
-    return x < best || (x != x && best == best);
-  }
-};
 
 template <typename T, typename Better>
 void extreme_values(const MeanParams& params, const T* in, std::int64_t begin, std::int64_t end,

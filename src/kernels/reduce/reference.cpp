@@ -20,39 +20,21 @@ void mean_u8_reference(const MeanParams& params, const std::uint8_t* in, std::in
 void mean_f32_reference(const MeanParams& params, double divisor, const float* in,
                         std::int64_t begin, std::int64_t end, float* out) noexcept {
   for (std::int64_t i = begin; i < end; ++i) {
-    double sum = 0;
-    for (std::int64_t j = 0; j < params.count; ++j) {
-      sum += static_cast<double>(in[j * params.inner + i]);
-    }
-    out[i] = static_cast<float>(sum / divisor);
+    out[i] = static_cast<float>(sum_of(in + i, params.count, params.inner) / divisor);
   }
 }
 
 void prod_f32(const MeanParams& params, const float* in, std::int64_t begin, std::int64_t end,
               float* out) noexcept {
   for (std::int64_t i = begin; i < end; ++i) {
-    double product = 1;
-    for (std::int64_t j = 0; j < params.count; ++j) {
-      product *= static_cast<double>(in[j * params.inner + i]);
-    }
-    out[i] = static_cast<float>(product);
+    out[i] = static_cast<float>(product_of(in + i, params.count, params.inner));
   }
 }
 
 void variance_f32(const MeanParams& params, double divisor, bool root, const float* in,
                   std::int64_t begin, std::int64_t end, float* out) noexcept {
   for (std::int64_t i = begin; i < end; ++i) {
-    double sum = 0;
-    for (std::int64_t j = 0; j < params.count; ++j) {
-      sum += static_cast<double>(in[j * params.inner + i]);
-    }
-    const double mean = sum / static_cast<double>(params.count);
-    double squares = 0;
-    for (std::int64_t j = 0; j < params.count; ++j) {
-      const double distance = static_cast<double>(in[j * params.inner + i]) - mean;
-      squares += distance * distance;
-    }
-    const double variance = squares / divisor;
+    const double variance = variance_of(in + i, params.count, params.inner, divisor);
     out[i] = static_cast<float>(root ? std::sqrt(variance) : variance);
   }
 }

@@ -18,6 +18,57 @@ float cubic_far(float x) {
   return ((-0.75F * x - 5.0F * -0.75F) * x + 8.0F * -0.75F) * x - 4.0F * -0.75F;
 }
 
+// Of a position `along` in [0, 1] between the second tap and the third.
+void set_cubic_weights(float along, AxisTaps& taps) {
+  taps.weight[0] = cubic_far(along + 1.0F);
+  taps.weight[1] = cubic_near(along);
+  taps.weight[2] = cubic_near(1.0F - along);
+  taps.weight[3] = cubic_far(1.0F - along + 1.0F);
+}
+
+// One axis of an image that a grid reads.
+struct GridAxis {
+  std::int64_t in;
+  GridPadding padding;
+  bool align_corners;
+
+  // Pixels from the middle of the first one.
+  [[nodiscard]] float position(float coordinate) const {
+    const float half = static_cast<float>(align_corners ? in - 1 : in) / 2.0F;
+    const float moved = (coordinate + 1.0F) * half;
+    return align_corners ? moved : moved - 0.5F;
+  }
+
+  // Mirrored at the middles of the outermost pixels, or at their outer edges, as often as it takes.
+  [[nodiscard]] float reflected(float at) const {
+    const float edge = align_corners ? 0.0F : -0.5F;
+    const auto period = static_cast<float>(2 * (align_corners ? in - 1 : in));
+    if (period == 0.0F) return 0.0F;
+    const float distance = std::fabs(at - edge);
+    const float rest = distance - std::trunc(distance / period) * period;
+    return std::min(rest, period - rest) + edge;
+  }
+
+  // Moved into the image, but where zeros are outside of it. A NaN becomes 0.
+  [[nodiscard]] float padded(float at) const {
+    if (padding == GridPadding::Zeros) return at;
+    if (padding == GridPadding::Reflection) at = reflected(at);
+    return at > 0.0F ? std::min(at, static_cast<float>(in - 1)) : 0.0F;
+  }
+
+  // Gives a tap its place; its weight stays where the place is inside. Whether it adds something: a
+  // weight of NaN does, wherever it is.
+  [[nodiscard]] bool set_tap(float place, int tap, AxisTaps& taps) const {
+    const bool inside = place >= 0.0F && place < static_cast<float>(in);
+    const float low = place > 0.0F ? place : 0.0F;
+    taps.index[tap] =
+        low < static_cast<float>(in) ? std::min(static_cast<std::int64_t>(low), in - 1) : in - 1;
+    if (inside || std::isnan(taps.weight[tap])) return true;
+    taps.weight[tap] = 0.0F;
+    return false;
+  }
+};
+
 }  // namespace
 
 int tap_count(ResampleMode mode) {
@@ -64,11 +115,35 @@ AxisTaps axis_taps(ResampleMode mode, bool align_corners, float ratio, std::int6
   for (int tap = 0; tap < kMaxTaps; ++tap) {
     taps.index[tap] = std::clamp<std::int64_t>(first - 1 + tap, 0, last);
   }
-  taps.weight[0] = cubic_far(along + 1.0F);
-  taps.weight[1] = cubic_near(along);
-  taps.weight[2] = cubic_near(1.0F - along);
-  taps.weight[3] = cubic_far(1.0F - along + 1.0F);
+  set_cubic_weights(along, taps);
   return taps;
+}
+
+bool grid_taps(ResampleMode mode, GridPadding padding, bool align_corners, std::int64_t in,
+               float coordinate, AxisTaps& taps) {
+  const GridAxis axis{in, padding, align_corners};
+  float position = axis.position(coordinate);
+  if (mode != ResampleMode::Cubic) position = axis.padded(position);
+  if (mode == ResampleMode::Nearest) {
+    taps.weight[0] = 1.0F;
+    return axis.set_tap(std::nearbyint(position), 0, taps);
+  }
+  const float first = std::floor(position);
+  const float along = position - first;
+  bool inside = false;
+  if (mode == ResampleMode::Linear) {
+    taps.weight[0] = 1.0F - along;
+    taps.weight[1] = along;
+    for (int tap = 0; tap < 2; ++tap) {
+      inside |= axis.set_tap(first + static_cast<float>(tap), tap, taps);
+    }
+    return inside;
+  }
+  set_cubic_weights(along, taps);
+  for (int tap = 0; tap < kMaxTaps; ++tap) {
+    inside |= axis.set_tap(axis.padded(first + static_cast<float>(tap - 1)), tap, taps);
+  }
+  return inside;
 }
 
 }  // namespace enn

@@ -1,4 +1,5 @@
-// Resampling of NHWC images: the `channels` values of one result pixel from up to 4 x 4 taps.
+// Resampling of NHWC images, to another size or at the places that a grid gives: the `channels`
+// values of one result pixel from up to 4 x 4 taps.
 //
 //   sum = row_weight[0] * (column_weight[0] * v[0][0] + column_weight[1] * v[0][1] + ...)
 //       + row_weight[1] * (...) + ...
@@ -31,6 +32,16 @@ struct AxisTaps {
 // `ratio` >= 0 is input steps per result step. Preconditions: in, out >= 1, ratio finite.
 [[nodiscard]] AxisTaps axis_taps(ResampleMode mode, bool align_corners, float ratio,
                                  std::int64_t in, std::int64_t out, std::int64_t i);
+
+// What lies outside of an image that a grid reads.
+enum class GridPadding : std::uint8_t { Zeros, Border, Reflection };
+
+// Taps at one coordinate of a grid, as ATen finds them (GridSamplerKernel.cpp): -1 and 1 stand for
+// the two ends of an axis of `in` >= 1 pixels. Of padding by zeros the taps outside weigh 0; false
+// when none is inside, and the result is 0. Any coordinate is taken; one that is not finite may
+// give weights of NaN. `mode` is not NearestExact.
+[[nodiscard]] bool grid_taps(ResampleMode mode, GridPadding padding, bool align_corners,
+                             std::int64_t in, float coordinate, AxisTaps& taps);
 
 struct ResampleParams {
   std::int64_t channels = 1;

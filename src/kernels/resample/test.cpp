@@ -1,5 +1,6 @@
 #include <cmath>
 #include <deque>
+#include <limits>
 #include <vector>
 
 #include "kernels/resample/resample.hpp"
@@ -61,6 +62,55 @@ TEST(AxisTaps, StayInsideForEveryRatio) {
   }
 }
 
+constexpr GridPadding kPaddings[] = {GridPadding::Zeros, GridPadding::Border,
+                                     GridPadding::Reflection};
+
+// Places on paper, on an axis of 4 pixels: -1 is its edge, or the middle of its first pixel.
+TEST(GridTaps, OfOneAxis) {
+  AxisTaps taps;
+  ASSERT_TRUE(grid_taps(ResampleMode::Linear, GridPadding::Zeros, true, 4, 0.5F, taps));
+  EXPECT_EQ(taps.index[0], 2);
+  EXPECT_EQ(taps.index[1], 3);
+  EXPECT_EQ(taps.weight[0], 0.75F);
+  EXPECT_EQ(taps.weight[1], 0.25F);
+  ASSERT_TRUE(grid_taps(ResampleMode::Linear, GridPadding::Zeros, false, 4, -1.0F, taps));
+  EXPECT_EQ(taps.index[1], 0);
+  EXPECT_EQ(taps.weight[0], 0.0F);
+  EXPECT_EQ(taps.weight[1], 0.5F);
+  EXPECT_FALSE(grid_taps(ResampleMode::Linear, GridPadding::Zeros, false, 4, 1.5F, taps));
+  EXPECT_FALSE(grid_taps(ResampleMode::Nearest, GridPadding::Zeros, true, 4, -1.4F, taps));
+  ASSERT_TRUE(grid_taps(ResampleMode::Linear, GridPadding::Border, false, 4, 1.5F, taps));
+  EXPECT_EQ(taps.index[0], 3);
+  EXPECT_EQ(taps.weight[0], 1.0F);
+  // 1.5 stands for 5 on five pixels, which is mirrored at 4, and for 4.5 on four, mirrored at 3.5.
+  ASSERT_TRUE(grid_taps(ResampleMode::Nearest, GridPadding::Reflection, true, 5, 1.5F, taps));
+  EXPECT_EQ(taps.index[0], 3);
+  ASSERT_TRUE(grid_taps(ResampleMode::Linear, GridPadding::Reflection, false, 4, 1.5F, taps));
+  EXPECT_EQ(taps.index[0], 2);
+  EXPECT_EQ(taps.weight[0], 0.5F);
+}
+
+TEST(GridTaps, StayInsideForEveryCoordinate) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const auto mode : {ResampleMode::Nearest, ResampleMode::Linear, ResampleMode::Cubic}) {
+    for (const GridPadding padding : kPaddings) {
+      for (const bool corners : {false, true}) {
+        for (const std::int64_t in : {1, 2, 5, (1 << 24) + 3}) {
+          for (const float at : {-infinity, -3e38F, -1e9F, -1.0F, -1e-30F, 0.0F, 0.3F, 1.0F, 2.5F,
+                                 3e38F, infinity, std::nanf("")}) {
+            AxisTaps taps;
+            (void)grid_taps(mode, padding, corners, in, at, taps);
+            for (const std::int64_t index : taps.index) {
+              EXPECT_GE(index, 0);
+              EXPECT_LT(index, in);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 template <typename T>
 void fill(Random& random, std::span<T> values) {
   if constexpr (sizeof(T) == 1) {
@@ -74,7 +124,7 @@ void fill(Random& random, std::span<T> values) {
 template <typename T, std::size_t kRows>
 void check_rows(const KernelRow<ResampleRun> (&rows)[kRows], double tolerance) {
   Random random(3);
-  for (const int taps : {2, 4}) {
+  for (const int taps : {1, 2, 4}) {
     for (const std::int64_t channels : {1, 3, 7, 8, 9, 17, 40}) {
       const auto row_size = static_cast<std::size_t>(channels * taps);
       std::deque<Guarded<T>> lines;

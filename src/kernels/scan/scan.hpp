@@ -1,5 +1,5 @@
-// Running sums and orders along the middle dimension of [outer][count][inner]; these functions see
-// one run of `count` elements, `stride` apart.
+// Running sums and products, and orders, along the middle dimension of [outer][count][inner]; these
+// functions see one run of `count` elements, `stride` apart.
 #pragma once
 
 #include <algorithm>
@@ -9,18 +9,40 @@
 
 namespace enn {
 
-// out[j] = in[0] + ... + in[j], added in double and rounded each time it is written.
-void cumulative_sum_f32(const float* in, std::int64_t count, std::int64_t stride,
-                        float* out) noexcept;
+// What a running result begins with, and how it takes in the next element.
+struct Sum {
+  static constexpr int kFirst = 0;
+  template <typename T>
+  [[nodiscard]] static T with(T total, T x) {
+    return total + x;
+  }
+};
+struct Product {
+  static constexpr int kFirst = 1;
+  template <typename T>
+  [[nodiscard]] static T with(T total, T x) {
+    return total * x;
+  }
+};
+
+// out[j] is the sum (or product) of in[0 .. j], in double and rounded each time it is written.
+template <typename Fold>
+void cumulative_f32(const float* in, std::int64_t count, std::int64_t stride, float* out) noexcept {
+  double total = Fold::kFirst;
+  for (std::int64_t j = 0; j < count; ++j) {
+    total = Fold::with(total, static_cast<double>(in[j * stride]));
+    out[j * stride] = static_cast<float>(total);
+  }
+}
 
 // The same modulo 2^64.
-template <typename T>
-void cumulative_sum_integers(const T* in, std::int64_t count, std::int64_t stride,
-                             std::int64_t* out) noexcept {
-  std::uint64_t sum = 0;
+template <typename Fold, typename T>
+void cumulative_integers(const T* in, std::int64_t count, std::int64_t stride,
+                         std::int64_t* out) noexcept {
+  std::uint64_t total = Fold::kFirst;
   for (std::int64_t j = 0; j < count; ++j) {
-    sum += static_cast<std::uint64_t>(in[j * stride]);
-    out[j * stride] = static_cast<std::int64_t>(sum);
+    total = Fold::with(total, static_cast<std::uint64_t>(in[j * stride]));
+    out[j * stride] = static_cast<std::int64_t>(total);
   }
 }
 

@@ -15,12 +15,23 @@ using testing::Random;
 TEST(CumulativeSum, OfFloatsAndIntegers) {
   const std::vector<float> reals = {0.5F, 9.0F, -3.0F, 9.0F};
   std::vector<float> sums(4, 0.0F);
-  cumulative_sum_f32(reals.data(), 2, 2, sums.data());
+  cumulative_f32<Sum>(reals.data(), 2, 2, sums.data());
   EXPECT_EQ(sums, (std::vector<float>{0.5F, 0.0F, -2.5F, 0.0F}));
   const std::vector<std::int64_t> integers = {7, -3, 4};
   std::vector<std::int64_t> totals(3);
-  cumulative_sum_integers(integers.data(), 3, 1, totals.data());
+  cumulative_integers<Sum>(integers.data(), 3, 1, totals.data());
   EXPECT_EQ(totals, (std::vector<std::int64_t>{7, 4, 8}));
+}
+
+TEST(CumulativeProduct, OfFloatsAndIntegers) {
+  const std::vector<float> reals = {0.5F, 9.0F, -3.0F, 9.0F};
+  std::vector<float> products(4, 0.0F);
+  cumulative_f32<Product>(reals.data(), 2, 2, products.data());
+  EXPECT_EQ(products, (std::vector<float>{0.5F, 0.0F, -1.5F, 0.0F}));
+  const std::vector<std::int64_t> integers = {7, -3, 4};
+  std::vector<std::int64_t> totals(3);
+  cumulative_integers<Product>(integers.data(), 3, 1, totals.data());
+  EXPECT_EQ(totals, (std::vector<std::int64_t>{7, -21, -84}));
 }
 
 TEST(TopPlaces, NotANumberIsLargestAndTiesKeepTheirOrder) {

@@ -136,6 +136,10 @@ namespace enn {
 
 [[nodiscard]] inline float erf_f32(float x, float /*alpha*/, float /*beta*/) { return std::erf(x); }
 
+[[nodiscard]] inline float erfc_f32(float x, float /*alpha*/, float /*beta*/) {
+  return std::erfc(x);
+}
+
 [[nodiscard]] inline float log2_f32(float x, float /*alpha*/, float /*beta*/) {
   return std::log2(x);
 }

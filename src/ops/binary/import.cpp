@@ -1,7 +1,9 @@
 // Functions of two operands that broadcast; a scalar operand is a constant of rank 0. Attributes:
 // alpha (of add and sub, only when it is not 1); logical (operands count as truth values). Operands
 // may differ in element type until the pass promote_operands.
+#include <array>
 #include <cstring>
+#include <limits>
 
 #include "ops/binary/binary.hpp"
 #include "ops/common.hpp"
@@ -109,6 +111,18 @@ Result<NodeId> import_logical_not(Graph& graph, const Call& call, Op op) {
 Result<NodeId> import_isnan(Graph& graph, const Call& call, Op op) {
   ENN_ASSIGN(const ValueId input, Arguments(call).tensor("self"));
   return NodeId{add_call(graph, call, op, {input, input})};
+}
+
+// |x| == inf; no integer is (x != x).
+Result<NodeId> import_isinf(Graph& graph, const Call& call, Op op) {
+  ENN_ASSIGN(const ValueId input, Arguments(call).tensor("self"));
+  const TensorType type = graph.value(input).type;
+  if (!is_float(type.dtype)) return NodeId{add_call(graph, call, Op::Ne, {input, input})};
+  const NodeId magnitude =
+      graph.add_node(Op::Abs, call.name + ".abs", {input}, {type}, internal_attributes());
+  const std::array infinity{std::numeric_limits<float>::infinity()};
+  const ValueId constant = add_float_constant(graph, call.name + ".infinity", {}, infinity);
+  return NodeId{add_call(graph, call, op, {graph.node(magnitude).outputs[0], constant})};
 }
 
 // All bits flipped: of a truth value the only one.

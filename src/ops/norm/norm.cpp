@@ -1,9 +1,10 @@
-// BatchNorm in inference: operands input [N, C, ...], weight, bias, mean, variance [C] (weight and
-// bias may be none). Attribute eps. The compiler rewrites it (fold_batch_norm); it has no kernel of
-// its own.
+// BatchNorm: operands input [N, C, ...], weight, bias, mean, variance [C] (weight and bias may be
+// none). Attributes eps; training when the statistics are the input's own. The compiler rewrites it
+// (fold_batch_norm), or computes it where it standardizes a weight; it has no kernel of its own.
 #include <array>
 
 #include "ops/common.hpp"
+#include "ops/evaluate.hpp"
 #include "ops/fusion.hpp"
 
 namespace enn {
@@ -23,6 +24,46 @@ Result<NodeId> import_batch_norm(Graph& graph, const Call& call, Op op) {
   return NodeId{add_call(graph, call, op, {input, weight, bias, mean, variance}, std::move(attrs))};
 }
 
+// Salimans and Kingma, "Weight Normalization": v * (g / |v|), the norm over all dimensions but dim;
+// over all of them when dim is -1.
+Result<NodeId> import_weight_norm(Graph& graph, const Call& call, Op op) {
+  const Arguments args(call);
+  ENN_ASSIGN(const ValueId direction, args.tensor("v"));
+  ENN_ASSIGN(const ValueId length, args.tensor("g"));
+  ENN_ASSIGN(std::int64_t dim, args.integer("dim", 0));
+  const TensorType type = graph.value(direction).type;
+  const bool whole = dim == -1;
+  if (!whole) {
+    ENN_ASSIGN(dim, normalized_dim(dim, type.shape.size()));
+  }
+  TensorType reduced = type;
+  std::vector<std::int64_t> dims;
+  for (std::size_t d = 0; d < type.shape.size(); ++d) {
+    if (static_cast<std::int64_t>(d) == dim) continue;
+    dims.push_back(static_cast<std::int64_t>(d));
+    reduced.shape[d] = 1;
+  }
+  if (whole) reduced.shape.clear();
+  const auto add = [&](Op kind, const char* suffix, std::vector<ValueId> inputs,
+                       const TensorType& result, Attributes attrs) {
+    const NodeId id =
+        graph.add_node(kind, call.name + suffix, std::move(inputs), {result}, std::move(attrs));
+    return graph.node(id).outputs[0];
+  };
+  Attributes two = internal_attributes();
+  two.set("alpha", 2.0);
+  Attributes all_but_dim = internal_attributes();
+  all_but_dim.set("dims", std::move(dims));
+  all_but_dim.set("keepdim", !whole);
+  const ValueId squares = add(Op::PowScalar, ".squares", {direction}, type, std::move(two));
+  const ValueId sum = add(Op::Sum, ".sum", {squares}, reduced, std::move(all_but_dim));
+  const ValueId norm = add(Op::Sqrt, ".norm", {sum}, reduced, internal_attributes());
+  const TensorType& given = graph.value(length).type;
+  const ValueId scale =
+      add(Op::Div, ".scale", {length, norm}, TensorType(given), internal_attributes());
+  return NodeId{add_call(graph, call, op, {direction, scale})};
+}
+
 Result<std::vector<TensorType>> infer_norm(const Graph& graph, const Node& node) {
   if (node.inputs.size() != 5) {
     return error(Code::InvalidGraph, "expected input, weight, bias, mean and variance");
@@ -38,13 +79,16 @@ Result<std::vector<TensorType>> infer_norm(const Graph& graph, const Node& node)
     }
   }
   // The overload with saved statistics returns them empty in inference.
+  const std::int64_t saved = node.attrs.boolean("training") ? input.shape[1] : 0;
   std::vector<TensorType> types{input};
-  while (types.size() < node.outputs.size()) types.push_back({input.dtype, {0}});
+  while (types.size() < node.outputs.size()) types.push_back({input.dtype, {saved}});
   return std::vector<TensorType>(std::move(types));
 }
 
 std::optional<std::string> support_norm(const Graph& graph, const Node& node) {
-  if (node.attrs.boolean("training"))
+  const bool standardizes =
+      is_evaluable(graph, node) && is_constant_expression(graph, node.inputs[0]);
+  if (node.attrs.boolean("training") && !standardizes)
     return "batch norm with batch statistics (training mode) is not taken";
   if (auto reason = dtype_reason(graph, node, std::array{DType::Float32})) return reason;
   for (std::size_t i = 1; i < 5; ++i) {

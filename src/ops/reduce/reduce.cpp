@@ -14,6 +14,7 @@ namespace {
 
 bool gives_place(Op op) { return op == Op::ArgMax || op == Op::ArgMin; }
 bool gives_value_and_place(Op op) { return op == Op::MaxDim || op == Op::MinDim; }
+bool gives_mean_too(Op op) { return op == Op::VarianceMean || op == Op::DeviationMean; }
 
 bool is_reduced(const std::vector<std::int64_t>& dims, std::size_t dim) {
   return std::find(dims.begin(), dims.end(), static_cast<std::int64_t>(dim)) != dims.end();
@@ -82,8 +83,10 @@ program::ReduceKind kind_of(Op op) {
     case Op::ArgMin:
       return program::ReduceKind_ArgMin;
     case Op::Variance:
+    case Op::VarianceMean:
       return program::ReduceKind_Variance;
     case Op::Deviation:
+    case Op::DeviationMean:
       return program::ReduceKind_Deviation;
     default:
       return program::ReduceKind_Mean;
@@ -156,6 +159,7 @@ Result<std::vector<TensorType>> infer_reduce(const Graph& graph, const Node& nod
   std::vector<TensorType> types;
   if (!gives_place(node.op)) types.push_back({*dtype, out});
   if (gives_place(node.op) || gives_value_and_place(node.op)) types.push_back({DType::Int64, out});
+  if (gives_mean_too(node.op)) types.push_back({*dtype, out});
   return std::vector<TensorType>(std::move(types));
 }
 
@@ -179,7 +183,7 @@ void annotate_reduce(const Graph& graph, NodeId node, const QuantizationConfig& 
                      Annotations& annotations) {
   const Op op = graph.node(node).op;
   // A node with several results is read through its parts, which torchao observes on their own.
-  if (gives_value_and_place(op)) return;
+  if (gives_value_and_place(op) || gives_mean_too(op)) return;
   if (op == Op::Amax || op == Op::Amin) {
     annotate_shared(graph, node, config, annotations);
   } else {
@@ -235,13 +239,15 @@ Status lower_reduce(const Graph& graph, const Node& node, ProgramBuilder& builde
   };
   const auto is_used = [&](ValueId id) { return !graph.users(id).empty() || graph.is_output(id); };
   const program::ReduceKind kind = kind_of(node.op);
-  if (!gives_value_and_place(node.op)) {
+  if (node.outputs.size() == 1) {
     emit(kind, node.outputs[0]);
     return {};
   }
   if (is_used(node.outputs[0])) emit(kind, node.outputs[0]);
   if (is_used(node.outputs[1])) {
-    emit(kind == program::ReduceKind_Max ? program::ReduceKind_ArgMax : program::ReduceKind_ArgMin,
+    emit(gives_mean_too(node.op)           ? program::ReduceKind_Mean
+         : kind == program::ReduceKind_Max ? program::ReduceKind_ArgMax
+                                           : program::ReduceKind_ArgMin,
          node.outputs[1]);
   }
   return {};

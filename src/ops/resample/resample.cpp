@@ -1,6 +1,8 @@
 // Resampling of [N, C, H, W] and, with spatial 1, [N, C, W]. Attributes, for two dimensions always:
 // mode (nearest, nearest_exact, linear, cubic), output_size, scales (given factors, 0 where the
 // sizes decide), align_corners.
+#include "ops/resample/resample.hpp"
+
 #include <array>
 
 #include "ops/common.hpp"
@@ -113,6 +115,13 @@ Traits traits_resample(const Graph&, const Node& node) {
           is_nearest(node) ? QuantizedForm::Moves : QuantizedForm::Computes};
 }
 
+program::ResampleKind resample_kind(const Node& node) {
+  const std::string mode = node.attrs.text("mode");
+  if (mode == "nearest") return program::ResampleKind_Nearest;
+  if (mode == "nearest_exact") return program::ResampleKind_NearestExact;
+  return mode == "cubic" ? program::ResampleKind_Cubic : program::ResampleKind_Linear;
+}
+
 Status lower_resample(const Graph& graph, const Node& node, ProgramBuilder& builder) {
   const Shape& from = graph.value(node.inputs[0]).type.shape;
   const Shape& to = graph.value(node.outputs[0]).type.shape;
@@ -122,12 +131,8 @@ Status lower_resample(const Graph& graph, const Node& node, ProgramBuilder& buil
     const double scale = scales != nullptr && i < scales->size() ? (*scales)[i] : 0.0;
     return source_ratio(from[2 + i], to[2 + i], scale, align_corners);
   };
-  const std::string mode = node.attrs.text("mode");
   program::ResampleT op;
-  op.kind = mode == "nearest"         ? program::ResampleKind_Nearest
-            : mode == "nearest_exact" ? program::ResampleKind_NearestExact
-            : mode == "cubic"         ? program::ResampleKind_Cubic
-                                      : program::ResampleKind_Linear;
+  op.kind = resample_kind(node);
   op.input = builder.read(node.inputs[0]);
   op.output = builder.write(node.outputs[0]);
   op.align_corners = align_corners;

@@ -32,9 +32,9 @@ Result<Runs> runs_of(std::string_view name, const TensorInfo& tensor, std::uint3
 }
 
 template <typename In, typename Out, typename Kernel>
-OperatorPtr make_sum(const Runs& runs, const TensorInfo& input, const TensorInfo& output,
-                     Kernel kernel) {
-  return make_operator("cumulative_sum", [=, &input, &output](const Frame& frame) {
+OperatorPtr make_cumulative(std::string_view name, const Runs& runs, const TensorInfo& input,
+                            const TensorInfo& output, Kernel kernel) {
+  return make_operator(name, [=, &input, &output](const Frame& frame) {
     const auto* in = reinterpret_cast<const In*>(frame.read(input));
     auto* out = reinterpret_cast<Out*>(frame.write(output));
     split(*frame.parallel, runs.size(), runs.count, [&](std::int64_t begin, std::int64_t end) {
@@ -82,35 +82,47 @@ struct Selection {
   }
 };
 
+// `table` is the name in errors, `kernel` that of the function.
+template <typename Fold, typename Table>
+Result<OperatorPtr> bind_cumulative(std::string_view table, std::string_view kernel,
+                                    const Table& op, Binder& binder) {
+  ENN_ASSIGN(const TensorInfo* input, binder.tensor(op.input()));
+  ENN_ASSIGN(const TensorInfo* output, binder.result(op.output()));
+  ENN_TRY(check_not_in_place(table, *input, *output));
+  ENN_ASSIGN(const Runs runs, runs_of(table, *input, op.axis()));
+  if (input->shape != output->shape) {
+    return error(Code::InvalidProgram, table, " maps shape ", list_str(input->shape), " to ",
+                 list_str(output->shape));
+  }
+  ENN_TRY(check_dtype(
+      table, *input,
+      {program::DType_Float32, program::DType_Int32, program::DType_Int64, program::DType_Bool}));
+  const bool real = input->dtype == program::DType_Float32;
+  ENN_TRY(check_dtype(table, *output, {real ? program::DType_Float32 : program::DType_Int64}));
+  const auto integers = [&]<typename T>(T /*element*/) {
+    return make_cumulative<T, std::int64_t>(kernel, runs, *input, *output,
+                                            cumulative_integers<Fold, T>);
+  };
+  switch (input->dtype) {
+    case program::DType_Float32:
+      return make_cumulative<float, float>(kernel, runs, *input, *output, cumulative_f32<Fold>);
+    case program::DType_Int32:
+      return integers(std::int32_t{});
+    case program::DType_Int64:
+      return integers(std::int64_t{});
+    default:
+      return integers(std::uint8_t{});
+  }
+}
+
 }  // namespace
 
 Result<OperatorPtr> bind_cumulative_sum(const program::CumulativeSum& op, Binder& binder) {
-  ENN_ASSIGN(const TensorInfo* input, binder.tensor(op.input()));
-  ENN_ASSIGN(const TensorInfo* output, binder.result(op.output()));
-  ENN_TRY(check_not_in_place("CumulativeSum", *input, *output));
-  ENN_ASSIGN(const Runs runs, runs_of("CumulativeSum", *input, op.axis()));
-  if (input->shape != output->shape) {
-    return error(Code::InvalidProgram, "CumulativeSum maps shape ", list_str(input->shape), " to ",
-                 list_str(output->shape));
-  }
-  if (input->dtype == program::DType_Float32) {
-    ENN_TRY(check_dtype("CumulativeSum output", *output, {program::DType_Float32}));
-    return make_sum<float, float>(runs, *input, *output, cumulative_sum_f32);
-  }
-  ENN_TRY(check_dtype("CumulativeSum input", *input,
-                      {program::DType_Int32, program::DType_Int64, program::DType_Bool}));
-  ENN_TRY(check_dtype("CumulativeSum output", *output, {program::DType_Int64}));
-  switch (input->dtype) {
-    case program::DType_Int32:
-      return make_sum<std::int32_t, std::int64_t>(runs, *input, *output,
-                                                  cumulative_sum_integers<std::int32_t>);
-    case program::DType_Int64:
-      return make_sum<std::int64_t, std::int64_t>(runs, *input, *output,
-                                                  cumulative_sum_integers<std::int64_t>);
-    default:
-      return make_sum<std::uint8_t, std::int64_t>(runs, *input, *output,
-                                                  cumulative_sum_integers<std::uint8_t>);
-  }
+  return bind_cumulative<Sum>("CumulativeSum", "cumulative_sum", op, binder);
+}
+
+Result<OperatorPtr> bind_cumulative_product(const program::CumulativeProduct& op, Binder& binder) {
+  return bind_cumulative<Product>("CumulativeProduct", "cumulative_product", op, binder);
 }
 
 Result<OperatorPtr> bind_topk(const program::TopK& op, Binder& binder) {

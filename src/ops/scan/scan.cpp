@@ -1,5 +1,5 @@
-// Running sums and orders along one dimension. Attributes: dim; of topk, sort and argsort k and
-// largest; of sums dtype when the result's is not the operand's.
+// Running sums and products, and orders, along one dimension. Attributes: dim; of topk, sort and
+// argsort k and largest; of sums and products dtype, the result's.
 #include <array>
 
 #include "ops/common.hpp"
@@ -20,8 +20,10 @@ Result<std::int64_t> dim_of(const Graph& graph, const Arguments& args, std::int6
   return normalized_dim(dim, graph.value(input).type.shape.size());
 }
 
+bool is_cumulative(Op op) { return op == Op::CumulativeSum || op == Op::CumulativeProduct; }
+
 bool is_taken(Op op, DType from, DType to) {
-  if (op == Op::CumulativeSum) {
+  if (is_cumulative(op)) {
     return from == DType::Float32 || from == DType::Float16 ? to == from : to == DType::Int64;
   }
   return op == Op::ArgSort || to == from;
@@ -29,7 +31,7 @@ bool is_taken(Op op, DType from, DType to) {
 
 }  // namespace
 
-Result<NodeId> import_cumulative_sum(Graph& graph, const Call& call, Op op) {
+Result<NodeId> import_cumulative(Graph& graph, const Call& call, Op op) {
   const Arguments args(call);
   ENN_ASSIGN(const ValueId input, args.tensor("self"));
   ENN_ASSIGN(const std::int64_t dim, dim_of(graph, args, 0));
@@ -72,7 +74,7 @@ Result<std::vector<TensorType>> infer_scan(const Graph& graph, const Node& node)
   if (dim < 0 || (dim > 0 && dim >= static_cast<std::int64_t>(type.shape.size()))) {
     return error(Code::InvalidGraph, "dim ", dim, " is out of range");
   }
-  if (node.op == Op::CumulativeSum) {
+  if (is_cumulative(node.op)) {
     const auto dtype = dtype_from_string(node.attrs.text("dtype", to_string(type.dtype)));
     if (!dtype) return error(Code::InvalidGraph, "attribute dtype is not a dtype");
     type.dtype = *dtype;
@@ -96,12 +98,13 @@ std::optional<std::string> support_scan(const Graph& graph, const Node& node) {
                                             DType::Int64, DType::Bool})) {
     return reason;
   }
-  const bool sorts = node.op != Op::CumulativeSum;
+  const bool sorts = !is_cumulative(node.op);
   if (sorts && (input.dtype == DType::Int64 || input.dtype == DType::Bool)) {
     return str("it orders ", to_string(input.dtype), ", which is not taken");
   }
   if (!sorts && (input.dtype == DType::Int8 || input.dtype == DType::UInt8)) {
-    return str("sums of ", to_string(input.dtype), " are not taken");
+    return str("running ", node.op == Op::CumulativeSum ? "sums" : "products", " of ",
+               to_string(input.dtype), " are not taken");
   }
   if (!is_taken(node.op, input.dtype, to)) {
     return str("a result of ", to_string(to), " from ", to_string(input.dtype), " is not taken");
@@ -114,13 +117,12 @@ std::optional<std::string> support_scan(const Graph& graph, const Node& node) {
 void annotate_scan(const Graph& graph, NodeId node, const QuantizationConfig& config,
                    Annotations& annotations) {
   // A node with several results is read through its parts, which torchao observes on their own.
-  if (graph.node(node).op == Op::CumulativeSum) annotate_all(graph, node, config, annotations);
+  if (is_cumulative(graph.node(node).op)) annotate_all(graph, node, config, annotations);
 }
 
 Traits traits_scan(const Graph&, const Node& node) {
   // Quantization keeps the order.
-  return {LayoutRule::Same,
-          node.op == Op::CumulativeSum ? QuantizedForm::None : QuantizedForm::Moves};
+  return {LayoutRule::Same, is_cumulative(node.op) ? QuantizedForm::None : QuantizedForm::Moves};
 }
 
 Status lower_scan(const Graph& graph, const Node& node, ProgramBuilder& builder) {
@@ -130,14 +132,15 @@ Status lower_scan(const Graph& graph, const Node& node, ProgramBuilder& builder)
   const auto physical = [&](ValueId id) {
     return scalar ? Shape{1} : physical_shape(graph.value(id));
   };
-  if (node.op == Op::CumulativeSum) {
-    program::CumulativeSumT op;
+  const auto emit_cumulative = [&](auto op) {
     op.input = builder.read_as(node.inputs[0], physical(node.inputs[0]));
     op.output = builder.write_as(node.outputs[0], physical(node.outputs[0]));
     op.axis = axis;
     builder.emit(node, std::move(op));
-    return {};
-  }
+    return Status();
+  };
+  if (node.op == Op::CumulativeSum) return emit_cumulative(program::CumulativeSumT());
+  if (node.op == Op::CumulativeProduct) return emit_cumulative(program::CumulativeProductT());
   program::TopKT op;
   op.input = builder.read_as(node.inputs[0], physical(node.inputs[0]));
   op.values = UINT32_MAX;

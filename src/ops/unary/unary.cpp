@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "kernels/unary_f32/functions.hpp"
+#include "ops/binary/binary.hpp"
 #include "ops/common.hpp"
 #include "ops/constants.hpp"
 #include "ops/evaluate.hpp"
@@ -131,7 +132,8 @@ Result<NodeId> import_with_parameters(Graph& graph, const Call& call, Op op, dou
 
 }  // namespace
 
-Result<NodeId> import_square(Graph& graph, const Call& call, Op op) {
+// A power of which the call does not give the exponent or the base: it is 2.
+Result<NodeId> import_with_two(Graph& graph, const Call& call, Op op) {
   return import_with_parameters(graph, call, op, 2.0, 0.0);
 }
 
@@ -200,8 +202,39 @@ Result<NodeId> import_hardtanh(Graph& graph, const Call& call, Op op) {
   return import_clamp_between(graph, call, op, "min_val", "max_val", -1.0, 1.0);
 }
 
+namespace {
+
+// Whether a bound of clamp is absent or an integer of the type.
+bool is_whole_bound(const Arguments& args, std::string_view name, DType dtype) {
+  const Argument* bound = args.find(name);
+  if (bound == nullptr) return true;
+  const auto* number = std::get_if<std::int64_t>(bound);
+  return number != nullptr &&
+         (dtype == DType::Int64 || *number == std::int64_t{static_cast<std::int32_t>(*number)});
+}
+
+}  // namespace
+
+// The function is one of floats; integers are compared with bounds that are integers.
 Result<NodeId> import_clamp(Graph& graph, const Call& call, Op op) {
-  return import_clamp_between(graph, call, op, "min", "max", {}, {});
+  const Arguments args(call);
+  ENN_ASSIGN(const ValueId input, args.tensor("self"));
+  const TensorType type = graph.value(input).type;
+  const bool whole = type.dtype == DType::Int32 || type.dtype == DType::Int64;
+  if (!whole || (!args.has("min") && !args.has("max")) ||
+      !is_whole_bound(args, "min", type.dtype) || !is_whole_bound(args, "max", type.dtype)) {
+    return import_clamp_between(graph, call, op, "min", "max", {}, {});
+  }
+  if (!args.has("min")) {
+    ENN_ASSIGN(const ValueId maximum, tensor_or_scalar(graph, call, "max", input));
+    return NodeId{add_call(graph, call, Op::Minimum, {input, maximum})};
+  }
+  ENN_ASSIGN(const ValueId minimum, tensor_or_scalar(graph, call, "min", input));
+  if (!args.has("max")) return NodeId{add_call(graph, call, Op::Maximum, {input, minimum})};
+  ENN_ASSIGN(const ValueId maximum, tensor_or_scalar(graph, call, "max", input));
+  const NodeId above = graph.add_node(Op::Maximum, call.name + ".above", {input, minimum}, {type},
+                                      internal_attributes());
+  return NodeId{add_call(graph, call, Op::Minimum, {graph.node(above).outputs[0], maximum})};
 }
 
 Result<std::vector<TensorType>> infer_unary(const Graph& graph, const Node& node) {
