@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from executorch.backends.samsung.quantizer import EnnQuantizer
 from torch import nn
 from torch.nn import functional
 
 import common
-from executorch.backends.samsung.quantizer import EnnQuantizer
 from operators import calls_of
 from report import sqnr
 

@@ -3,13 +3,14 @@
 import pytest
 import torch
 from executorch.backends.samsung.quantizer import EnnQuantizer
+from test_images import check_float, check_quantized
 from torch import nn
 from torch.nn import functional
 
 import common
-from report import sqnr
 from operator_cases.case import Call
-from test_images import check_float, check_quantized
+from operators import calls_of
+from report import sqnr
 
 MODES = ("bilinear", "nearest", "bicubic")
 PADDINGS = ("zeros", "border", "reflection")
@@ -51,7 +52,9 @@ def test_quantized(mode: str, padding: str, align_corners: bool) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_places_that_are_no_numbers(mode: str, padding: str) -> None:
     grid = torch.tensor([float("nan"), 0.1, float("inf"), 0.2, 0.3, float("-inf"), 1e30, 0.5]).view(1, 1, 4, 2)
-    check_float(sampler(mode, padding, False), torch.randn(1, 3, 4, 5), grid)
+    model, inputs = sampler(mode, padding, False), (torch.randn(1, 3, 4, 5), grid)
+    actual = common.Pte(common.lower(model, inputs).to_executorch().buffer)(*inputs)
+    torch.testing.assert_close(actual, model(*inputs), rtol=0, atol=1e-6, equal_nan=True)
 
 
 def test_a_grid_with_channels_last() -> None:
@@ -66,6 +69,14 @@ def test_a_grid_with_channels_last() -> None:
             return functional.grid_sample(x, self.flow(x).permute(0, 2, 3, 1), align_corners=True)
 
     check_float(Warp(), torch.randn(2, 3, 8, 6))
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_affine_grids(align_corners: bool) -> None:
+    torch.manual_seed(0)
+    for size in ((2, 3, 5, 7), (1, 1, 1, 4), (3, 2, 6, 1)):
+        model = Call(lambda theta, size=size: functional.affine_grid(theta, list(size), align_corners=align_corners))
+        check_float(model, torch.randn(size[0], 2, 3))
 
 
 class SpatialTransformer(nn.Module):
@@ -97,6 +108,7 @@ def test_spatial_transformer() -> None:
     assert [name for name, _ in rows["grid_sampler"].operands] == ["x"]
     assert rows["linear"].decision == "quantized" and not rows["linear"].result
     lowered = common.lower(quantized, (batches[0],))
+    assert calls_of(lowered) == (1, 0)
     with torch.no_grad():
         expected, simulated = model(batches[4]), quantized(batches[4])
     actual = common.Pte(lowered.to_executorch().buffer)(batches[4])
@@ -105,9 +117,12 @@ def test_spatial_transformer() -> None:
 
 
 def test_three_dimensions_are_left_to_others() -> None:
+    from executorch.exir import EdgeCompileConfig
+
     from openenn.partitioner import EnnPartitioner
 
     partitioner = EnnPartitioner()
     inputs = (torch.randn(1, 1, 3, 4, 5), torch.rand(1, 2, 2, 2, 3))
-    common.lower(Call(lambda x, grid: functional.grid_sample(x * 2, grid, align_corners=False)), inputs, partitioner)
+    model = Call(lambda x, grid: functional.grid_sample(x * 2, grid, align_corners=False))
+    common.lower(model, inputs, partitioner, EdgeCompileConfig(_check_ir_validity=False))
     assert any("sampling in three dimensions is not taken" in reason for reason in partitioner.reasons.values())

@@ -87,7 +87,8 @@ def test_what_stays_float_says_why() -> None:
     for name in ("square", "clamp"):
         assert (rows[name].decision, rows[name].reason) == (
             "in float",
-            "a logarithm, sine or cosine, a division by it or a grid of places tells apart what one 8-bit step does not",
+            "a logarithm, sine or cosine, a division by it or a grid of places tells apart what one 8-bit step "
+            "does not",
         )
     assert rows["log"].decision == "quantized"
 

@@ -12,7 +12,51 @@ namespace {
 constexpr std::array kModes{"linear", "nearest", "cubic"};
 constexpr std::array kPaddings{"zeros", "border", "reflection"};
 
+// `count` places from -1 to 1, as torch.linspace spaces them: the ends, or the middles of as many
+// equal parts.
+std::vector<float> linspace(std::int64_t count, bool align_corners) {
+  if (count <= 1) return std::vector<float>(static_cast<std::size_t>(count), 0.0F);
+  const auto steps = static_cast<float>(count - 1);
+  const float step = 2.0F / steps;
+  std::vector<float> out;
+  for (std::int64_t i = 0; i < count; ++i) {
+    float place = i < count / 2 ? -1.0F + step * static_cast<float>(i)
+                                : 1.0F - step * static_cast<float>(count - 1 - i);
+    if (!align_corners) place = place * steps / static_cast<float>(count);
+    out.push_back(place);
+  }
+  return out;
+}
+
 }  // namespace
+
+// (x, y, 1) of each place of an image [N, C, H, W] times the transposed theta [N, 2, 3]: a grid
+// [N, H, W, 2].
+Result<NodeId> import_affine_grid(Graph& graph, const Call& call, Op op) {
+  const Arguments args(call);
+  ENN_ASSIGN(const ValueId theta, args.tensor("theta"));
+  ENN_ASSIGN(const Shape size, args.integers("size"));
+  ENN_ASSIGN(const bool align_corners, args.boolean("align_corners", false));
+  const TensorType type = graph.value(theta).type;
+  if (size.size() != 4 || type.shape != Shape{size[0], 2, 3})
+    return NodeId{add_call(graph, call, Op::Unknown, {theta})};
+  std::vector<float> places;
+  for (const float y : linspace(size[2], align_corners)) {
+    for (const float x : linspace(size[3], align_corners)) places.insert(places.end(), {x, y, 1});
+  }
+  const std::int64_t count = size[2] * size[3];
+  const ValueId base = add_float_constant(graph, call.name + ".places", {1, count, 3}, places);
+  Attributes dims = internal_attributes();
+  dims.set("dims", std::vector<std::int64_t>{0, 2, 1});
+  const NodeId transposed = graph.add_node(Op::Permute, call.name + ".transposed", {theta},
+                                           {{type.dtype, {size[0], 3, 2}}}, std::move(dims));
+  const NodeId product =
+      graph.add_node(Op::MatMul, call.name + ".product", {base, graph.node(transposed).outputs[0]},
+                     {{type.dtype, {size[0], count, 2}}}, internal_attributes());
+  Attributes shape;
+  shape.set("shape", Shape{size[0], size[2], size[3], 2});
+  return NodeId{add_call(graph, call, op, {graph.node(product).outputs[0]}, std::move(shape))};
+}
 
 Result<NodeId> import_grid_sample(Graph& graph, const Call& call, Op op) {
   const Arguments args(call);
