@@ -17,7 +17,7 @@ from torchao.quantization.pt2e.quantizer import (
     SharedQuantizationSpec,
 )
 
-from openenn import _core, fx
+from openenn import _core, batch_norms, fx
 from openenn.attention import decompose_attention
 from openenn.correction import insert_correctors
 from openenn.observers import OBSERVERS
@@ -25,6 +25,8 @@ from openenn.qat import erase_batch_counters, keep_settings
 from openenn.report import Report
 
 _ANNOTATION = "quantization_annotation"
+
+batch_norms.keep_to_what_is_right()
 
 
 @unique

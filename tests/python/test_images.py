@@ -219,7 +219,13 @@ def test_quantized_reduction(name: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.bool])
 def test_sum_of_integers(dtype: torch.dtype) -> None:
     x = torch.randint(0, 2, (3, 5, 7)).to(dtype)
-    for function in (lambda x: x.sum(1), torch.sum, lambda x: x.cumsum(-1), lambda x: (x + 1).cumprod(0)):
+    for function in (
+        lambda x: x.sum(1),
+        torch.sum,
+        lambda x: x.cumsum(-1),
+        lambda x: (x + 1).cumprod(0),
+        lambda x: x.cumsum(1, dtype=torch.float32),
+    ):
         check_float(Call(function), x)
 
 

@@ -33,11 +33,20 @@ bool is_taken(Op op, DType from, DType to) {
 
 Result<NodeId> import_cumulative(Graph& graph, const Call& call, Op op) {
   const Arguments args(call);
-  ENN_ASSIGN(const ValueId input, args.tensor("self"));
+  ENN_ASSIGN(ValueId input, args.tensor("self"));
   ENN_ASSIGN(const std::int64_t dim, dim_of(graph, args, 0));
+  const DType dtype = call.results.front().dtype;
   Attributes attrs;
   attrs.set("dim", dim);
-  attrs.set("dtype", std::string(to_string(call.results.front().dtype)));
+  attrs.set("dtype", std::string(to_string(dtype)));
+  const TensorType type = graph.value(input).type;
+  if (is_float(dtype) && !is_float(type.dtype)) {
+    Attributes converted = internal_attributes();
+    converted.set("dtype", std::string(to_string(dtype)));
+    const NodeId convert = graph.add_node(Op::Convert, call.name + ".converted", {input},
+                                          {{dtype, type.shape}}, std::move(converted));
+    input = graph.node(convert).outputs[0];
+  }
   return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
 }
 
