@@ -479,8 +479,7 @@ bool computes_weights(const Graph& graph, const Node& node) {
   const auto is_real = [&](ValueId id) {
     return id == kNone || is_float(graph.value(id).type.dtype);
   };
-  if (!std::ranges::all_of(node.inputs, is_real) ||
-      !std::ranges::all_of(node.outputs, is_real) ||
+  if (!std::ranges::all_of(node.inputs, is_real) || !std::ranges::all_of(node.outputs, is_real) ||
       numel(graph.value(node.inputs[0]).type.shape) == 0) {
     return false;
   }
