@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import test_batch_norms
+import test_computed_weights
+import test_grid_sample
 import torch
 from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
 from executorch.exir import to_edge_transform_and_lower
@@ -15,6 +18,7 @@ from PIL import Image
 from torch import nn
 
 import common
+from report import sqnr
 
 ENN = Path(os.environ.get("ENN_COMMAND", Path(sysconfig.get_path("scripts"), "enn")))
 CLASSES = 7
@@ -175,6 +179,33 @@ def test_quantize_gives_an_ordinary_pytorch_model(folder, tmp_path) -> None:
     assert columns["integer"]["sqnr"] == columns["pte"]["sqnr"] > 20
     left = enn_json("quantize", model, "-o", tmp_path / "l.pt2", "--calibration", data, "--exclude", "linear*")
     assert left["encodings_hash"] != once["encodings_hash"]
+
+
+@pytest.mark.parametrize(
+    ("model", "image"),
+    [
+        (test_batch_norms.PreActivation, (3, 9, 8)),
+        (test_batch_norms.SharedHead, (3, 9, 8)),
+        (test_batch_norms.ComputedWeight, (3, 9, 8)),
+        (test_grid_sample.SpatialTransformer, (3, 32, 32)),
+        (lambda: test_computed_weights.model_with("spectral_norm"), (3, 9, 11)),
+        (lambda: test_computed_weights.model_with("standardized by batch norm"), (3, 9, 11)),
+        (lambda: test_computed_weights.model_with("standardized with a gain"), (3, 9, 11)),
+    ],
+)
+def test_quantize_what_torchao_and_compilers_stumble_over(model, image, tmp_path) -> None:
+    torch.manual_seed(0)
+    network = model().eval()
+    samples = torch.nn.functional.interpolate(torch.randn(5, 3, *(size // 2 for size in image[1:])), image[1:])
+    torch.export.save(torch.export.export(network, (samples[:1],)), tmp_path / "model.pt2")
+    np.save(tmp_path / "samples.npy", samples[:4].numpy())
+    quantized, program = tmp_path / "quantized.pt2", tmp_path / "model.pte"
+    enn("quantize", tmp_path / "model.pt2", "-o", quantized, "--calibration", tmp_path / "samples.npy")
+    enn("lower", quantized, "-o", program)
+    with torch.no_grad():
+        expected = network(samples[4:])
+    actual = common.Pte(program.read_bytes())(samples[4:])
+    assert sqnr(expected, actual) > 25
 
 
 def test_compare_and_bench(folder) -> None:

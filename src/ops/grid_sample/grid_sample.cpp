@@ -15,7 +15,7 @@ constexpr std::array kPaddings{"zeros", "border", "reflection"};
 // `count` places from -1 to 1, as torch.linspace spaces them: the ends, or the middles of as many
 // equal parts.
 std::vector<float> linspace(std::int64_t count, bool align_corners) {
-  if (count <= 1) return std::vector<float>(static_cast<std::size_t>(count), 0.0F);
+  if (count == 1) return {0.0F};
   const auto steps = static_cast<float>(count - 1);
   const float step = 2.0F / steps;
   std::vector<float> out;
@@ -38,8 +38,10 @@ Result<NodeId> import_affine_grid(Graph& graph, const Call& call, Op op) {
   ENN_ASSIGN(const Shape size, args.integers("size"));
   ENN_ASSIGN(const bool align_corners, args.boolean("align_corners", false));
   const TensorType type = graph.value(theta).type;
-  if (size.size() != 4 || type.shape != Shape{size[0], 2, 3})
-    return NodeId{add_call(graph, call, Op::Unknown, {theta})};
+  constexpr std::int64_t kMostPlaces = 1 << 26;
+  const bool fits = size.size() == 4 && type.shape == Shape{size[0], 2, 3} && size[2] > 0 &&
+                    size[3] > 0 && size[2] <= kMostPlaces / size[3];
+  if (!fits) return NodeId{add_call(graph, call, Op::Unknown, {theta})};
   std::vector<float> places;
   for (const float y : linspace(size[2], align_corners)) {
     for (const float x : linspace(size[3], align_corners)) places.insert(places.end(), {x, y, 1});
