@@ -35,8 +35,7 @@ struct GridAxis {
   // Pixels from the middle of the first one.
   [[nodiscard]] float position(float coordinate) const {
     const float half = static_cast<float>(align_corners ? in - 1 : in) / 2.0F;
-    const float moved = (coordinate + 1.0F) * half;
-    return align_corners ? moved : moved - 0.5F;
+    return std::fma(coordinate + 1.0F, half, align_corners ? 0.0F : -0.5F);
   }
 
   // Mirrored at the middles of the outermost pixels, or at their outer edges, as often as it takes.
