@@ -476,6 +476,7 @@ Bytes product(const Graph& graph, const Node& node) {
 // What computes weights: reductions, batch norms with the statistics of their input, products with
 // vectors. Of floats alone, and of something.
 bool computes_weights(const Graph& graph, const Node& node) {
+  if (node.inputs.empty() || node.inputs[0] == kNone) return false;
   const auto is_real = [&](ValueId id) {
     return id == kNone || is_float(graph.value(id).type.dtype);
   };
