@@ -7,6 +7,7 @@ all. It ends in an error where a weight is computed or a batch norm has no runni
 
 import functools
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -30,9 +31,11 @@ def _guarded(fold: Callable[[GraphModule], None]) -> Callable[[GraphModule], Non
     def guarded(model: GraphModule) -> None:
         norms = [node for node in model.graph.nodes if node.target in _NORMS]
         foldable = [norm for norm in norms if _is_foldable(norm)]
+        readers = Counter(node.target for node in model.graph.nodes if node.op == "get_attr" for _ in node.users)
         for norm in foldable:
             for parameter in norm.args[0].args[1:3]:
-                if parameter is not None and _is_shared(parameter):
+                if parameter is not None and readers[parameter.target] > 1:
+                    readers[parameter.target] -= 1
                     _give_own(model, norm.args[0], parameter)
         with _out_of_reach(model, [norm for norm in norms if norm not in foldable]):
             fold(model)
@@ -46,23 +49,14 @@ def _is_attribute(node: object) -> bool:
 
 def _is_foldable(norm: Node) -> bool:
     layer = norm.args[0]
-    constants = [argument for argument in (*layer.args[1:3], *norm.args[1:3]) if argument is not None]
+    required = (*layer.args[1:2], *norm.args[3:5])
+    optional = (*layer.args[2:3], *norm.args[1:3])
     return (
         len(layer.users) == 1
         and len(layer.args) > 1
-        and all(isinstance(argument, Node) for argument in layer.args[:2])
-        and all(map(_is_attribute, (*constants, *norm.args[3:5])))
+        and all(map(_is_attribute, required))
+        and all(argument is None or _is_attribute(argument) for argument in optional)
     )
-
-
-def _is_shared(parameter: Node) -> bool:
-    readers = [
-        reader
-        for node in parameter.graph.nodes
-        if node.op == "get_attr" and node.target == parameter.target
-        for reader in node.users
-    ]
-    return len(readers) > 1
 
 
 def _give_own(model: GraphModule, layer: Node, parameter: Node) -> None:

@@ -365,13 +365,17 @@ std::vector<float> grouped(const Value& value, const List& reduced) {
   return elements<float>(permuted(value, dims));
 }
 
+double mean_of(std::span<const float> x) {
+  return sum_of(x.data(), static_cast<std::int64_t>(x.size()), 1) / static_cast<double>(x.size());
+}
+
 double reduction(const Node& node, std::span<const float> x) {
   const auto count = static_cast<std::int64_t>(x.size());
   switch (node.op) {
     case Op::Sum:
       return sum_of(x.data(), count, 1);
     case Op::Mean:
-      return sum_of(x.data(), count, 1) / static_cast<double>(count);
+      return mean_of(x);
     case Op::Prod:
       return product_of(x.data(), count, 1);
     case Op::Amax:
@@ -403,8 +407,7 @@ std::vector<ConstantData> reductions(const Graph& graph, const Node& node) {
   for (std::size_t at = 0; at < values.size(); at += count) {
     const std::span<const float> x = std::span(values).subspan(at, count);
     first.push_back(static_cast<float>(reduction(node, x)));
-    means.push_back(static_cast<float>(sum_of(x.data(), static_cast<std::int64_t>(count), 1) /
-                                       static_cast<double>(count)));
+    if (node.outputs.size() == 2) means.push_back(static_cast<float>(mean_of(x)));
   }
   std::vector out{shared(bytes_of(first))};
   if (node.outputs.size() == 2) out.push_back(shared(bytes_of(means)));
@@ -433,10 +436,10 @@ Result<std::vector<ConstantData>> standardized(const Graph& graph, const Node& n
   std::vector<float> means(channels);
   std::vector<float> inverses(channels);
   for (std::size_t c = 0; c < channels; ++c) {
-    const float* x = values.data() + c * count;
-    const auto n = static_cast<std::int64_t>(count);
-    means[c] = static_cast<float>(sum_of(x, n, 1) / static_cast<double>(count));
-    const double variance = variance_of(x, n, 1, static_cast<double>(count));
+    const std::span<const float> x = std::span(values).subspan(c * count, count);
+    means[c] = static_cast<float>(mean_of(x));
+    const double variance =
+        variance_of(x.data(), static_cast<std::int64_t>(count), 1, static_cast<double>(count));
     inverses[c] = static_cast<float>(1.0 / std::sqrt(variance + node.attrs.number("eps")));
   }
   std::vector<float> out = elements<float>(*input.data);
@@ -476,7 +479,7 @@ Bytes product(const Graph& graph, const Node& node) {
 // What computes weights: reductions, batch norms with the statistics of their input, products with
 // vectors. Of floats alone, and of something.
 bool computes_weights(const Graph& graph, const Node& node) {
-  if (node.inputs.empty() || node.inputs[0] == kNone) return false;
+  if (node.op != Op::BatchNorm && node.op != Op::MatMul && !is_reduction(node.op)) return false;
   const auto is_real = [&](ValueId id) {
     return id == kNone || is_float(graph.value(id).type.dtype);
   };
@@ -487,7 +490,7 @@ bool computes_weights(const Graph& graph, const Node& node) {
   if (node.op == Op::BatchNorm) {
     return node.attrs.boolean("training") && node.inputs[3] == kNone && node.inputs[4] == kNone;
   }
-  if (node.op != Op::MatMul) return is_reduction(node.op);
+  if (node.op != Op::MatMul) return true;
   const std::size_t a = graph.value(node.inputs[0]).type.shape.size();
   const std::size_t b = graph.value(node.inputs[1]).type.shape.size();
   return node.inputs.size() == 2 && (a == 1 || b == 1) && std::max(a, b) <= 2 &&
