@@ -218,6 +218,13 @@ Attributes internal_attributes() {
 
 bool is_internal(const Node& node) { return node.attrs.boolean("internal"); }
 
+ValueId internal_value(Graph& graph, Op op, std::string name, std::vector<ValueId> inputs,
+                       TensorType type, Attributes attrs) {
+  const NodeId node =
+      graph.add_node(op, std::move(name), std::move(inputs), {std::move(type)}, std::move(attrs));
+  return graph.node(node).outputs[0];
+}
+
 bool is_float_value(const Graph& graph, ValueId id) {
   if (id == kNone) return false;
   const DType dtype = graph.value(id).type.dtype;

@@ -93,6 +93,10 @@ inline constexpr std::array kElementTypes{DType::Float32, DType::Int32, DType::I
 // exported graph stands for it, so it gets no annotation of its own.
 [[nodiscard]] Attributes internal_attributes();
 [[nodiscard]] bool is_internal(const Node& node);
+// The result of such a node, which is appended; `attrs` are internal_attributes and more.
+[[nodiscard]] ValueId internal_value(Graph& graph, Op op, std::string name,
+                                     std::vector<ValueId> inputs, TensorType type,
+                                     Attributes attrs = internal_attributes());
 
 // Spec building blocks for annotate.cpp.
 [[nodiscard]] bool is_float_value(const Graph& graph, ValueId id);

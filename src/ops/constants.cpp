@@ -45,6 +45,12 @@ Result<std::vector<float>> constant_floats(const Graph& graph, ValueId id) {
   return elements<float>(value);
 }
 
+Result<std::vector<float>> constant_floats_or(const Graph& graph, ValueId id, std::size_t count,
+                                              float otherwise) {
+  if (id == kNone) return std::vector<float>(count, otherwise);
+  return constant_floats(graph, id);
+}
+
 Result<std::vector<std::int8_t>> constant_int8(const Graph& graph, ValueId id) {
   const Value& value = graph.value(id);
   if (!value.is_constant() || value.type.dtype != DType::Int8)

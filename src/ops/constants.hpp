@@ -12,6 +12,9 @@ namespace enn {
 // The elements of a float32 constant, or of a dequantized one, row-major. An error when `id` is not
 // constant.
 [[nodiscard]] Result<std::vector<float>> constant_floats(const Graph& graph, ValueId id);
+// The same, or `count` times `otherwise` when `id` is kNone.
+[[nodiscard]] Result<std::vector<float>> constant_floats_or(const Graph& graph, ValueId id,
+                                                            std::size_t count, float otherwise);
 // The elements of an int8 or uint8-coded-as-int8 constant.
 [[nodiscard]] Result<std::vector<std::int8_t>> constant_int8(const Graph& graph, ValueId id);
 // The elements of an int32 or int64 constant.

@@ -420,14 +420,10 @@ Result<std::vector<ConstantData>> standardized(const Graph& graph, const Node& n
   const Value& input = graph.value(node.inputs[0]);
   const List shape = input.type.shape;
   const auto channels = static_cast<std::size_t>(shape[1]);
-  std::vector<float> weight(channels, 1.0F);
-  std::vector<float> bias(channels, 0.0F);
-  if (node.inputs[1] != kNone) {
-    ENN_ASSIGN(weight, constant_floats(graph, node.inputs[1]));
-  }
-  if (node.inputs[2] != kNone) {
-    ENN_ASSIGN(bias, constant_floats(graph, node.inputs[2]));
-  }
+  ENN_ASSIGN(const std::vector<float> weight,
+             constant_floats_or(graph, node.inputs[1], channels, 1.0F));
+  ENN_ASSIGN(const std::vector<float> bias,
+             constant_floats_or(graph, node.inputs[2], channels, 0.0F));
   List reduced(shape.size() - 1);
   std::iota(reduced.begin(), reduced.end(), std::int64_t{1});
   reduced.front() = 0;

@@ -32,12 +32,6 @@ NodeId foldable_convolution(const Graph& graph, const Node& norm) {
   return bias == kNone || is_float_constant(graph, bias) ? id : kNone;
 }
 
-Result<std::vector<float>> floats_or(const Graph& graph, ValueId id, std::size_t count,
-                                     float otherwise) {
-  if (id == kNone) return std::vector<float>(count, otherwise);
-  return constant_floats(graph, id);
-}
-
 // Which channel of the result element i of a convolution's weight belongs to.
 class OutputChannel {
  public:
@@ -69,9 +63,12 @@ Status fold(Graph& graph, NodeId norm_id, NodeId convolution_id) {
   ENN_ASSIGN(const std::vector<float> mean, constant_floats(graph, norm.inputs[3]));
   ENN_ASSIGN(const std::vector<float> variance, constant_floats(graph, norm.inputs[4]));
   const std::size_t channels = mean.size();
-  ENN_ASSIGN(const std::vector<float> scale, floats_or(graph, norm.inputs[1], channels, 1.0F));
-  ENN_ASSIGN(const std::vector<float> shift, floats_or(graph, norm.inputs[2], channels, 0.0F));
-  ENN_ASSIGN(std::vector<float> bias, floats_or(graph, convolution.inputs[2], channels, 0.0F));
+  ENN_ASSIGN(const std::vector<float> scale,
+             constant_floats_or(graph, norm.inputs[1], channels, 1.0F));
+  ENN_ASSIGN(const std::vector<float> shift,
+             constant_floats_or(graph, norm.inputs[2], channels, 0.0F));
+  ENN_ASSIGN(std::vector<float> bias,
+             constant_floats_or(graph, convolution.inputs[2], channels, 0.0F));
   ENN_ASSIGN(std::vector<float> weight, constant_floats(graph, convolution.inputs[1]));
   const auto eps = static_cast<float>(norm.attrs.number("eps"));
   std::vector<float> inverse_deviation(channels);

@@ -20,14 +20,10 @@ struct Affine {
 Result<Affine> affine_of(const Graph& graph, const Node& node) {
   ENN_ASSIGN(const std::vector<float> mean, constant_floats(graph, node.inputs[3]));
   ENN_ASSIGN(const std::vector<float> variance, constant_floats(graph, node.inputs[4]));
-  std::vector<float> weight(mean.size(), 1.0F);
-  std::vector<float> bias(mean.size(), 0.0F);
-  if (node.inputs[1] != kNone) {
-    ENN_ASSIGN(weight, constant_floats(graph, node.inputs[1]));
-  }
-  if (node.inputs[2] != kNone) {
-    ENN_ASSIGN(bias, constant_floats(graph, node.inputs[2]));
-  }
+  ENN_ASSIGN(const std::vector<float> weight,
+             constant_floats_or(graph, node.inputs[1], mean.size(), 1.0F));
+  ENN_ASSIGN(const std::vector<float> bias,
+             constant_floats_or(graph, node.inputs[2], mean.size(), 0.0F));
   const double eps = node.attrs.number("eps");
   Affine out;
   for (std::size_t c = 0; c < mean.size(); ++c) {
@@ -68,10 +64,8 @@ NodeId foldable_producer(const Graph& graph, const Node& node) {
 Status fold_into(Graph& graph, NodeId producer, const Affine& affine) {
   const std::vector<ValueId> inputs = graph.node(producer).inputs;
   const std::string name = graph.node(producer).name;
-  std::vector<float> bias(affine.scale.size(), 0.0F);
-  if (inputs[2] != kNone) {
-    ENN_ASSIGN(bias, constant_floats(graph, inputs[2]));
-  }
+  ENN_ASSIGN(std::vector<float> bias,
+             constant_floats_or(graph, inputs[2], affine.scale.size(), 0.0F));
   for (std::size_t c = 0; c < bias.size(); ++c)
     bias[c] = std::fma(bias[c], affine.scale[c], affine.shift[c]);
   if (graph.value(inputs[1]).is_constant()) {

@@ -118,11 +118,10 @@ Result<NodeId> import_isinf(Graph& graph, const Call& call, Op op) {
   ENN_ASSIGN(const ValueId input, Arguments(call).tensor("self"));
   const TensorType type = graph.value(input).type;
   if (!is_float(type.dtype)) return NodeId{add_call(graph, call, Op::Ne, {input, input})};
-  const NodeId magnitude =
-      graph.add_node(Op::Abs, call.name + ".abs", {input}, {type}, internal_attributes());
+  const ValueId magnitude = internal_value(graph, Op::Abs, call.name + ".abs", {input}, type);
   const std::array infinity{std::numeric_limits<float>::infinity()};
   const ValueId constant = add_float_constant(graph, call.name + ".infinity", {}, infinity);
-  return NodeId{add_call(graph, call, op, {graph.node(magnitude).outputs[0], constant})};
+  return NodeId{add_call(graph, call, op, {magnitude, constant})};
 }
 
 // All bits flipped: of a truth value the only one.

@@ -62,10 +62,7 @@ Status lower_quantized(const Graph& graph, const Node& node, ProgramBuilder& bui
   const Value& output = graph.value(node.outputs[0]);
   const QuantParams& weight_quant = *graph.value(node.inputs[1]).quant;
   const auto channels = static_cast<std::size_t>(window.weight_shape[0]);
-  std::vector<float> bias(channels, 0.0F);
-  if (node.inputs[2] != kNone) {
-    ENN_ASSIGN(bias, constant_floats(graph, node.inputs[2]));
-  }
+  ENN_ASSIGN(std::vector<float> bias, constant_floats_or(graph, node.inputs[2], channels, 0.0F));
   // real = acc * scale_x * scale_w + bias, in steps of the output: divided by scale_y. In double,
   // rounded once.
   std::vector<float> multiplier(channels);
@@ -107,10 +104,8 @@ Status lower_quantized(const Graph& graph, const Node& node, ProgramBuilder& bui
 Status lower_float(const Graph& graph, const Node& node, ProgramBuilder& builder,
                    const Window& window, std::vector<float> weight, const Shape& input_shape,
                    const Shape& output_shape) {
-  std::vector<float> bias(static_cast<std::size_t>(window.weight_shape[0]), 0.0F);
-  if (node.inputs[2] != kNone) {
-    ENN_ASSIGN(bias, constant_floats(graph, node.inputs[2]));
-  }
+  const auto channels = static_cast<std::size_t>(window.weight_shape[0]);
+  ENN_ASSIGN(std::vector<float> bias, constant_floats_or(graph, node.inputs[2], channels, 0.0F));
   program::Conv2DF32T op;
   set_window(op, window);
   op.input = builder.read_as(node.inputs[0], input_shape);

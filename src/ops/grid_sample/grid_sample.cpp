@@ -50,14 +50,13 @@ Result<NodeId> import_affine_grid(Graph& graph, const Call& call, Op op) {
   const ValueId base = add_float_constant(graph, call.name + ".places", {1, count, 3}, places);
   Attributes dims = internal_attributes();
   dims.set("dims", std::vector<std::int64_t>{0, 2, 1});
-  const NodeId transposed = graph.add_node(Op::Permute, call.name + ".transposed", {theta},
-                                           {{type.dtype, {size[0], 3, 2}}}, std::move(dims));
-  const NodeId product =
-      graph.add_node(Op::MatMul, call.name + ".product", {base, graph.node(transposed).outputs[0]},
-                     {{type.dtype, {size[0], count, 2}}}, internal_attributes());
+  const ValueId transposed = internal_value(graph, Op::Permute, call.name + ".transposed", {theta},
+                                            {type.dtype, {size[0], 3, 2}}, std::move(dims));
+  const ValueId product = internal_value(graph, Op::MatMul, call.name + ".product",
+                                         {base, transposed}, {type.dtype, {size[0], count, 2}});
   Attributes shape;
   shape.set("shape", Shape{size[0], size[2], size[3], 2});
-  return NodeId{add_call(graph, call, op, {graph.node(product).outputs[0]}, std::move(shape))};
+  return NodeId{add_call(graph, call, op, {product}, std::move(shape))};
 }
 
 Result<NodeId> import_grid_sample(Graph& graph, const Call& call, Op op) {

@@ -44,10 +44,9 @@ Result<NodeId> import_addmm(Graph& graph, const Call& call, Op op) {
   }
   Attributes dims = internal_attributes();
   dims.set("dims", std::vector<std::int64_t>{1, 0});
-  const NodeId transpose =
-      graph.add_node(Op::Permute, call.name + ".weight", {matrix},
-                     {TensorType{type.dtype, {type.shape[1], type.shape[0]}}}, std::move(dims));
-  const ValueId weight = graph.node(transpose).outputs.front();
+  const ValueId weight =
+      internal_value(graph, Op::Permute, call.name + ".weight", {matrix},
+                     {type.dtype, {type.shape[1], type.shape[0]}}, std::move(dims));
   return NodeId{add_call(graph, call, op, {input, weight, bias})};
 }
 

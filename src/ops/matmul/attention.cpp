@@ -8,13 +8,6 @@
 namespace enn {
 namespace {
 
-ValueId internal_value(Graph& graph, Op op, std::string name, std::vector<ValueId> inputs,
-                       TensorType type, Attributes attrs = internal_attributes()) {
-  const NodeId node =
-      graph.add_node(op, std::move(name), std::move(inputs), {std::move(type)}, std::move(attrs));
-  return graph.node(node).outputs[0];
-}
-
 // -inf above the diagonal.
 ValueId causal_mask(Graph& graph, const std::string& name, std::int64_t rows,
                     std::int64_t columns) {

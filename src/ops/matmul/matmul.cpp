@@ -61,10 +61,7 @@ ValueId scaled(Graph& graph, const std::string& name, ValueId value, double fact
   if (factor == 1.0) return value;
   const std::array number{static_cast<float>(factor)};
   const ValueId constant = add_float_constant(graph, name + ".factor", {}, number);
-  const TensorType type = graph.value(value).type;
-  const NodeId node =
-      graph.add_node(Op::Mul, name, {value, constant}, {type}, internal_attributes());
-  return graph.node(node).outputs[0];
+  return internal_value(graph, Op::Mul, name, {value, constant}, graph.value(value).type);
 }
 
 }  // namespace
@@ -98,9 +95,9 @@ Result<NodeId> import_product_and_sum(Graph& graph, const Call& call, const char
   ENN_ASSIGN(const ValueId second, args.tensor(b));
   ENN_ASSIGN(const double alpha, args.number("alpha", 1.0));
   ENN_ASSIGN(const double beta, args.number("beta", 1.0));
-  const NodeId product = graph.add_node(Op::MatMul, call.name + ".product", {first, second},
-                                        {call.results.front()}, internal_attributes());
-  const ValueId term = scaled(graph, call.name + ".alpha", graph.node(product).outputs[0], alpha);
+  const ValueId product = internal_value(graph, Op::MatMul, call.name + ".product", {first, second},
+                                         call.results.front());
+  const ValueId term = scaled(graph, call.name + ".alpha", product, alpha);
   const ValueId sum = scaled(graph, call.name + ".beta", addend, beta);
   return NodeId{add_call(graph, call, Op::Add, {sum, term})};
 }

@@ -44,23 +44,18 @@ Result<NodeId> import_weight_norm(Graph& graph, const Call& call, Op op) {
     reduced.shape[d] = 1;
   }
   if (whole) reduced.shape.clear();
-  const auto add = [&](Op kind, const char* suffix, std::vector<ValueId> inputs,
-                       const TensorType& result, Attributes attrs) {
-    const NodeId id =
-        graph.add_node(kind, call.name + suffix, std::move(inputs), {result}, std::move(attrs));
-    return graph.node(id).outputs[0];
-  };
   Attributes two = internal_attributes();
   two.set("alpha", 2.0);
   Attributes all_but_dim = internal_attributes();
   all_but_dim.set("dims", std::move(dims));
   all_but_dim.set("keepdim", !whole);
-  const ValueId squares = add(Op::PowScalar, ".squares", {direction}, type, std::move(two));
-  const ValueId sum = add(Op::Sum, ".sum", {squares}, reduced, std::move(all_but_dim));
-  const ValueId norm = add(Op::Sqrt, ".norm", {sum}, reduced, internal_attributes());
-  const TensorType& given = graph.value(length).type;
-  const ValueId scale =
-      add(Op::Div, ".scale", {length, norm}, TensorType(given), internal_attributes());
+  const ValueId squares = internal_value(graph, Op::PowScalar, call.name + ".squares", {direction},
+                                         type, std::move(two));
+  const ValueId sum = internal_value(graph, Op::Sum, call.name + ".sum", {squares}, reduced,
+                                     std::move(all_but_dim));
+  const ValueId norm = internal_value(graph, Op::Sqrt, call.name + ".norm", {sum}, reduced);
+  const ValueId scale = internal_value(graph, Op::Div, call.name + ".scale", {length, norm},
+                                       graph.value(length).type);
   return NodeId{add_call(graph, call, op, {direction, scale})};
 }
 

@@ -166,14 +166,8 @@ Traits traits_normalize(const Graph& graph, const Node& node) {
 Status lower_normalize(const Graph& graph, const Node& node, ProgramBuilder& builder) {
   const Rows rows = rows_of(graph, node);
   const auto count = static_cast<std::size_t>(rows.parameters());
-  std::vector<float> weight(count, 1.0F);
-  std::vector<float> bias(count, 0.0F);
-  if (node.inputs[1] != kNone) {
-    ENN_ASSIGN(weight, constant_floats(graph, node.inputs[1]));
-  }
-  if (node.inputs[2] != kNone) {
-    ENN_ASSIGN(bias, constant_floats(graph, node.inputs[2]));
-  }
+  ENN_ASSIGN(std::vector<float> weight, constant_floats_or(graph, node.inputs[1], count, 1.0F));
+  ENN_ASSIGN(std::vector<float> bias, constant_floats_or(graph, node.inputs[2], count, 0.0F));
   divide_by_scale(graph.value(node.outputs[0]), weight);
   divide_by_scale(graph.value(node.outputs[0]), bias);
   const Shape shape{rows.count, rows.length};

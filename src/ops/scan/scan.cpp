@@ -43,9 +43,8 @@ Result<NodeId> import_cumulative(Graph& graph, const Call& call, Op op) {
   if (is_float(dtype) && !is_float(type.dtype)) {
     Attributes converted = internal_attributes();
     converted.set("dtype", std::string(to_string(dtype)));
-    const NodeId convert = graph.add_node(Op::Convert, call.name + ".converted", {input},
-                                          {{dtype, type.shape}}, std::move(converted));
-    input = graph.node(convert).outputs[0];
+    input = internal_value(graph, Op::Convert, call.name + ".converted", {input},
+                           {dtype, type.shape}, std::move(converted));
   }
   return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
 }

@@ -232,9 +232,9 @@ Result<NodeId> import_clamp(Graph& graph, const Call& call, Op op) {
   ENN_ASSIGN(const ValueId minimum, tensor_or_scalar(graph, call, "min", input));
   if (!args.has("max")) return NodeId{add_call(graph, call, Op::Maximum, {input, minimum})};
   ENN_ASSIGN(const ValueId maximum, tensor_or_scalar(graph, call, "max", input));
-  const NodeId above = graph.add_node(Op::Maximum, call.name + ".above", {input, minimum}, {type},
-                                      internal_attributes());
-  return NodeId{add_call(graph, call, Op::Minimum, {graph.node(above).outputs[0], maximum})};
+  const ValueId above =
+      internal_value(graph, Op::Maximum, call.name + ".above", {input, minimum}, type);
+  return NodeId{add_call(graph, call, Op::Minimum, {above, maximum})};
 }
 
 Result<std::vector<TensorType>> infer_unary(const Graph& graph, const Node& node) {
