@@ -7,7 +7,7 @@ function(enn_install)
   add_library(openenn INTERFACE)
   add_library(openenn::openenn ALIAS openenn)
   target_link_libraries(openenn INTERFACE ${parts})
-  install(TARGETS openenn enn_flags enn_schema enn_pte_schema ${parts}
+  install(TARGETS openenn enn_flags enn_schema enn_pte_schema enn_symbolic_schema ${parts}
           EXPORT openenn
           ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/openenn
           INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

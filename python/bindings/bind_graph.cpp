@@ -1,4 +1,3 @@
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -10,6 +9,7 @@
 #include <optional>
 #include <tuple>
 
+#include "arguments.hpp"
 #include "bindings.hpp"
 #include "ir/graph.hpp"
 #include "ops/import.hpp"
@@ -19,84 +19,24 @@ namespace enn::python {
 
 namespace {
 
-using ConstantBytes = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
 constexpr float kOne = 1.0F;
 
-// A constant's type and zeros for its values.
-std::pair<TensorType, std::shared_ptr<std::vector<std::byte>>> zeros(std::string_view name,
-                                                                     const PyTensorType& py_type) {
-  TensorType type = tensor_type(py_type, str("constant '", name, "'"));
-  const auto count = checked_numel(type.shape);
-  if (!count) raise(error(Code::InvalidArgument, "constant '", name, "' has an impossible shape"));
-  auto data = std::make_shared<std::vector<std::byte>>(static_cast<std::size_t>(*count) *
-                                                       size_of(type.dtype));
-  return {std::move(type), std::move(data)};
-}
-
-ValueId add_constant(Graph& graph, std::string name, const PyTensorType& py_type,
+ValueId add_constant(Graph& graph, std::string name, const PyTensorType& type,
                      const ConstantBytes& bytes) {
-  auto [type, data] = zeros(name, py_type);
-  if (data->size() != bytes.nbytes()) {
-    raise(error(Code::InvalidArgument, "constant '", name, "' of type ", to_string(type), " has ",
-                bytes.nbytes(), " bytes, expected ", data->size()));
-  }
-  if (!data->empty()) std::memcpy(data->data(), bytes.data(), data->size());
-  return graph.add_constant(std::move(name), std::move(type), std::move(data));
+  auto [checked, data] = constant(name, type, bytes);
+  return graph.add_constant(std::move(name), std::move(checked), std::move(data));
 }
 
 // Stands for a constant whose values are not known yet, only its type: 1.0 in float32, which is a
 // valid scale, and 0 in integers, which is a valid zero point.
 ValueId add_unknown_constant(Graph& graph, std::string name, const PyTensorType& py_type) {
-  auto [type, data] = zeros(name, py_type);
+  auto [type, data] = zero_constant(name, py_type);
   if (type.dtype == DType::Float32) {
     for (std::size_t i = 0; i < data->size(); i += sizeof(float))
       std::memcpy(data->data() + i, &kOne, sizeof(float));
   }
   return graph.add_constant(std::move(name), std::move(type), std::move(data));
 }
-
-// Python's bool is an int and an int is accepted as a float, so the order of the tests matters.
-template <typename T>
-std::vector<T> list_of(nb::handle items) {
-  std::vector<T> values;
-  for (nb::handle item : items) values.push_back(nb::cast<T>(item));
-  return values;
-}
-
-Argument list_argument(const std::string& name, nb::handle items) {
-  bool tensors = false;
-  bool numbers = false;
-  for (nb::handle item : items) {
-    tensors |= nb::isinstance<TensorArgument>(item) || item.is_none();
-    numbers |= PyFloat_Check(item.ptr()) != 0;
-    if (!tensors && !numbers && PyLong_Check(item.ptr()) == 0) {
-      raise(error(Code::InvalidArgument, "argument '", name,
-                  "' holds something that is neither a number nor a tensor"));
-    }
-  }
-  if (numbers) return list_of<double>(items);
-  if (!tensors) return list_of<std::int64_t>(items);
-  std::vector<TensorArgument> values;
-  for (nb::handle item : items) {
-    values.push_back(item.is_none() ? TensorArgument{} : nb::cast<TensorArgument>(item));
-  }
-  return values;
-}
-
-Argument argument(const std::string& name, nb::handle value) {
-  if (value.is_none()) return std::monostate{};
-  if (nb::isinstance<TensorArgument>(value)) return nb::cast<TensorArgument>(value);
-  if (nb::isinstance<SymbolArgument>(value)) return nb::cast<SymbolArgument>(value);
-  if (PyBool_Check(value.ptr())) return nb::cast<bool>(value);
-  if (PyLong_Check(value.ptr())) return nb::cast<std::int64_t>(value);
-  if (PyFloat_Check(value.ptr())) return nb::cast<double>(value);
-  if (PyUnicode_Check(value.ptr())) return nb::cast<std::string>(value);
-  if (PyList_Check(value.ptr()) || PyTuple_Check(value.ptr())) return list_argument(name, value);
-  raise(error(Code::InvalidArgument, "argument '", name, "' has a type that no operator takes"));
-}
-
-using PyArguments = std::vector<std::pair<std::string, nb::object>>;
 
 Call make_call(std::string target, std::string name, const PyArguments& arguments,
                const std::vector<PyTensorType>& results, std::string source) {
@@ -110,9 +50,10 @@ Call make_call(std::string target, std::string name, const PyArguments& argument
 std::pair<NodeId, std::vector<ValueId>> add_call(Graph& graph, std::string target, std::string name,
                                                  const PyArguments& arguments,
                                                  const std::vector<PyTensorType>& results,
-                                                 std::string source, bool interpret) {
-  const Call call =
-      make_call(std::move(target), std::move(name), arguments, results, std::move(source));
+                                                 std::string source, bool interpret,
+                                                 std::vector<ValueId> after) {
+  Call call = make_call(std::move(target), std::move(name), arguments, results, std::move(source));
+  call.after = std::move(after);
   const NodeId id = interpret ? take(import_call(graph, call)) : import_uninterpreted(graph, call);
   return {id, graph.node(id).outputs};
 }
@@ -176,9 +117,18 @@ void bind_graph(nb::module_& module) {
            "Adds a constant of which only the type is known; enough to ask what the engine takes.")
       .def("add_call", &add_call, nb::arg("target"), nb::arg("name"), nb::arg("arguments"),
            nb::arg("results"), nb::arg("source") = "", nb::arg("interpret") = true,
+           nb::arg("after") = std::vector<ValueId>(),
            "Imports the call of an ATen overload; returns the node and its values. Uninterpreted, "
-           "it "
-           "stays the call that it is.")
+           "it stays the call that it is. `after`: the sizes that it comes after.")
+      .def(
+          "add_size",
+          [](Graph& graph, std::string name, const std::vector<ValueId>& sources) {
+            const NodeId id = add_size(graph, std::move(name), sources);
+            return std::pair(id, graph.node(id).outputs.front());
+          },
+          nb::arg("name"), nb::arg("sources"),
+          "An integer that is computed from sizes, for graphs that are partitioned; returns the "
+          "node and its value.")
       .def("set_outputs", &Graph::set_outputs, nb::arg("values"))
       .def("verify", [](const Graph& graph) { check(verify(graph)); })
       .def("__str__", [](const Graph& graph) { return print(graph); })

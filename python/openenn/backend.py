@@ -16,11 +16,15 @@ class EnnBackend(BackendDetails):
 
     @staticmethod
     def preprocess(edge_program: ExportedProgram, compile_specs: list[CompileSpec]) -> PreprocessResult:
-        """The compiled program of a partition."""
+        """The compiled program of a partition, or one that is compiled for the sizes that a run meets."""
         compile_options.check(compile_specs)
-        imported = fx.import_program(edge_program)
         _check_dim_order(edge_program)
-        payload, _ = _core.compile(imported.graph)
+        if fx.is_symbolic(edge_program):
+            graph, example = fx.import_symbolic(edge_program)
+            graph.check(example)
+            payload = graph.write()
+        else:
+            payload, _ = _core.compile(fx.import_program(edge_program).graph)
         return PreprocessResult(processed_bytes=payload, debug_handle_map={})
 
 

@@ -1,10 +1,15 @@
-"""From FX graphs to the core's graph: the calls as they stand, named by their schemas. No operator is known here."""
+"""From FX graphs to the core's graph: the calls as they stand, named by their schemas. No operator is known here.
+
+Sizes that only a run knows (SymInt) become those of the example that the model was exported with, where they follow
+from the sizes of the inputs; import_symbolic keeps them as expressions.
+"""
 
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import sympy
 import torch
 from executorch.exir.dialects.edge._ops import EdgeOpOverload
 from torch._subclasses import FakeTensor
@@ -46,6 +51,29 @@ def import_module(module: GraphModule, interpret: bool = True) -> ImportedGraph:
 
 def import_program(program: ExportedProgram) -> ImportedGraph:
     """The graph of an exported program, whose parameters, buffers and constants are placeholders."""
+    return _Importer(_constants_of(program)).run(program.graph)
+
+
+def is_symbolic(program: ExportedProgram) -> bool:
+    """Whether it has sizes that only a run knows."""
+    for node in program.graph.nodes:
+        value = node.meta.get("val")
+        values = value if isinstance(value, (tuple, list)) else (value,)
+        for item in values:
+            sizes = item.shape if isinstance(item, torch.Tensor) else (item,)
+            if any(isinstance(size, torch.SymInt) for size in sizes):
+                return True
+    return False
+
+
+def import_symbolic(program: ExportedProgram) -> tuple[_core.SymbolicGraph, list[list[int]]]:
+    """As import_program, with sizes as expressions; and the sizes of the inputs in the example."""
+    importer = _SymbolicImporter(_constants_of(program))
+    importer.run(program.graph)
+    return importer.symbolic, importer.example
+
+
+def _constants_of(program: ExportedProgram) -> Callable[[Node], torch.Tensor | None]:
     signature = program.graph_signature
     mutated = set(signature.buffers_to_mutate.values())
 
@@ -64,7 +92,7 @@ def import_program(program: ExportedProgram) -> ImportedGraph:
             return program.constants[signature.inputs_to_lifted_tensor_constants[node.name]]
         return None
 
-    return _Importer(constant).run(program.graph)
+    return constant
 
 
 def overload(target: Any) -> Any:
@@ -80,7 +108,7 @@ def source_line(node: Node) -> str:
 
 def import_call(node: Node) -> tuple[ImportedGraph, list[tuple[str, Any]], tuple[str, list[int]]]:
     """A call that gives one tensor: a graph whose inputs are what it reads, its arguments, its result's type."""
-    return _Importer(lambda _: None).run_call(node)
+    return _StaticImporter(lambda _: None).run_call(node)
 
 
 def observer_of(module: GraphModule, node: Node) -> torch.nn.Module | None:
@@ -95,8 +123,11 @@ class _Importer:
         self._result = ImportedGraph()
         # The value of each FX node; a list for nodes with several results, with None where one is no tensor.
         self._ids: dict[Node, int | list[int | None]] = {}
-        # The values that a node which gives no tensor (a size) is computed from.
+        # The values that a node which gives no tensor (a size) is computed from, and the one that stands for it.
         self._sources: dict[Node, list[int]] = {}
+        self._sizes: dict[Node, int] = {}
+        # Sizes that something else than a tensor's node reads.
+        self._kept: list[int] = []
 
     def run(self, graph: torch.fx.Graph) -> ImportedGraph:
         for node in graph.nodes:
@@ -107,16 +138,12 @@ class _Importer:
             elif graph.owning_module is not None and observer_of(graph.owning_module, node) is not None:
                 self._ids[node] = self._ids[node.args[0]]
             elif node.op == "output":
-                outputs = [self._ids.get(item) for item in _nodes_in(node.args)]
-                self._result.graph.set_outputs([item for item in outputs if isinstance(item, int)])
+                outputs = [self._ids.get(item, self._sizes.get(item)) for item in _nodes_in(node.args)]
+                self._set_outputs([item for item in outputs if isinstance(item, int)] + self._kept)
         return self._result
 
-    def run_call(self, node: Node) -> tuple[ImportedGraph, list[tuple[str, Any]], tuple[str, list[int]]]:
-        for operand in node.all_input_nodes:
-            if isinstance(operand.meta["val"], torch.Tensor):
-                operand_type = _tensor_type(operand.meta["val"])
-                self._define(operand, self._result.graph.add_input(operand.name, operand_type))
-        return self._result, self._arguments(node), _tensor_type(node.meta["val"])
+    def _set_outputs(self, outputs: list[int]) -> None:
+        self._result.graph.set_outputs(outputs)
 
     def _define(self, node: Node, value: int) -> None:
         self._ids[node] = value
@@ -127,15 +154,17 @@ class _Importer:
         if constant is not None:
             self._define(node, self._add_constant(node, constant.detach()))
         elif node.op == "placeholder" and isinstance(node.meta.get("val"), torch.Tensor):
-            self._define(node, self._result.graph.add_input(node.name, _tensor_type(node.meta["val"])))
+            self._define(node, self._add_input(node))
+
+    def _add_input(self, node: Node) -> int:
+        return self._result.graph.add_input(node.name, self._tensor_type(node.meta["val"]))
 
     def _add_constant(self, node: Node, tensor: torch.Tensor) -> int:
-        tensor_type = _tensor_type(tensor)
+        tensor_type = self._tensor_type(tensor)
         # Partitioners see programs whose constants are types without values.
         if isinstance(tensor, FakeTensor):
             return self._result.graph.add_unknown_constant(node.name, tensor_type)
-        elements = tensor.resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)
-        return self._result.graph.add_constant(node.name, tensor_type, elements)
+        return self._result.graph.add_constant(node.name, tensor_type, _elements(tensor))
 
     def _add_call(self, node: Node) -> None:
         if node.target is operator.getitem:
@@ -143,24 +172,23 @@ class _Importer:
             if isinstance(results, list) and results[node.args[1]] is not None:
                 self._define(node, results[node.args[1]])
             return
-        if "val" not in node.meta:
-            schema = getattr(overload(node.target), "_schema", None)
-            if schema is not None and not schema.returns:
-                return  # an assertion: archives record no result of it
+        returns = getattr(getattr(overload(node.target), "_schema", None), "returns", None)
+        if "val" not in node.meta and (returns is None or returns):
             raise _core.EnnError(
                 f"node '{node.name}' ({node.target}) has no recorded result type; export the model again"
             )
+        if node.meta.get("val") is None:  # an assertion
+            self._kept += [self._sizes[item] for item in node.all_input_nodes if item in self._sizes]
+            return
         result = node.meta["val"]
         several = isinstance(result, (tuple, list))
         tensors = [item for item in (result if several else (result,)) if isinstance(item, torch.Tensor)]
         if not tensors:
-            self._sources[node] = self._operands(node)
+            self._add_size(node)
             return
         target = str(overload(node.target))
         arguments = self._arguments(node) if target in _OPERATORS else self._tensors(node)
-        types = [_tensor_type(tensor) for tensor in tensors]
-        core_node, values = self._result.graph.add_call(target, node.name, arguments, types, source_line(node))
-        self._result.nodes[core_node] = node
+        values = self._append(node, target, arguments, [self._tensor_type(tensor) for tensor in tensors])
         if not several:
             self._define(node, values[0])
             return
@@ -168,6 +196,22 @@ class _Importer:
         self._ids[node] = [next(remaining) if isinstance(item, torch.Tensor) else None for item in result]
         for value in values:
             self._result.values[value] = node
+
+    def _append(self, node: Node, target: str, arguments: list[tuple[str, Any]], types: list[Any]) -> list[int]:
+        after = [self._sizes[item] for item in node.all_input_nodes if item in self._sizes]
+        core_node, values = self._result.graph.add_call(
+            target, node.name, arguments, types, source_line(node), after=after
+        )
+        self._result.nodes[core_node] = node
+        return values
+
+    def _add_size(self, node: Node) -> None:
+        """A node without tensors: what it is computed from, tensors and other sizes."""
+        self._sources[node] = self._operands(node)
+        sources = [self._ids.get(item, self._sizes.get(item)) for item in node.all_input_nodes]
+        core_node, value = self._result.graph.add_size(node.name, [item for item in sources if isinstance(item, int)])
+        self._result.nodes[core_node] = node
+        self._sizes[node] = value
 
     def _operands(self, node: Node) -> list[int]:
         """The values that a node is computed from, itself or by way of sizes."""
@@ -192,7 +236,8 @@ class _Importer:
             number = self._ids.get(value)
             if isinstance(number, int):
                 return _core.Tensor(number)
-            return _core.Symbol(value.name, self._sources.get(value, []))
+            size = self._size(value.meta.get("val"))
+            return _core.Symbol(value.name, self._sources.get(value, [])) if size is None else size
         if isinstance(value, (list, tuple)):
             items = [self._argument(item) for item in value]
             symbols = [item for item in items if isinstance(item, _core.Symbol)]
@@ -205,13 +250,75 @@ class _Importer:
             return [value.real, value.imag]
         return str(value).removeprefix("torch.")
 
+    def _tensor_type(self, tensor: torch.Tensor) -> tuple[str, list[Any]]:
+        sizes = [self._size(size) for size in tensor.shape]
+        return _dtype_name(tensor), [_core.DYNAMIC_SIZE if size is None else size for size in sizes]
+
+    def _size(self, value: Any) -> Any:
+        """An integer as this import writes it; None for one that does not follow from the sizes of the inputs."""
+        if isinstance(value, torch.SymInt):
+            return int(value.node.hint) if _expression(value) is not None else None
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+class _StaticImporter(_Importer):
+    """One call, without what only a run knows."""
+
+    def run_call(self, node: Node) -> tuple[ImportedGraph, list[tuple[str, Any]], tuple[str, list[int]]]:
+        for operand in node.all_input_nodes:
+            if isinstance(operand.meta["val"], torch.Tensor):
+                self._define(operand, self._add_input(operand))
+        return self._result, self._arguments(node), self._tensor_type(node.meta["val"])
+
+    def _size(self, value: Any) -> Any:
+        return None if isinstance(value, torch.SymInt) else super()._size(value)
+
+
+class _SymbolicImporter(_Importer):
+    """Into a graph with expressions. Only nodes that the core takes may be in it."""
+
+    def __init__(self, constant: Callable[[Node], torch.Tensor | None]) -> None:
+        super().__init__(constant)
+        self.symbolic = _core.SymbolicGraph()
+        self.example: list[list[int]] = []
+
+    def _set_outputs(self, outputs: list[int]) -> None:
+        self.symbolic.set_outputs(outputs)
+
+    def _add_leaf(self, node: Node) -> None:
+        value = node.meta.get("val")
+        if node.op == "placeholder" and isinstance(value, (int, torch.SymInt)):
+            self.symbolic.add_integer_input(node.name, self._size(value))
+            self.example.append([_example(value)])
+        super()._add_leaf(node)
+
+    def _add_input(self, node: Node) -> int:
+        tensor = node.meta["val"]
+        self.example.append([_example(size) for size in tensor.shape])
+        return self.symbolic.add_input(node.name, self._tensor_type(tensor))
+
+    def _add_constant(self, node: Node, tensor: torch.Tensor) -> int:
+        return self.symbolic.add_constant(node.name, self._tensor_type(tensor), _elements(tensor))
+
+    def _append(self, node: Node, target: str, arguments: list[tuple[str, Any]], types: list[Any]) -> list[int]:
+        return self.symbolic.add_call(target, node.name, arguments, types, source_line(node))
+
+    def _add_size(self, node: Node) -> None:
+        pass  # who reads it has its expression
+
+    def _size(self, value: Any) -> Any:
+        if not isinstance(value, torch.SymInt):
+            return super()._size(value)
+        text = _expression(value)
+        return None if text is None else _core.Expression(text)
+
 
 class _CallImporter(_Importer):
     """Calls as they stand; one that gives no tensor or several stands for no float value."""
 
     def _add_call(self, node: Node) -> None:
         result = node.meta.get("val")
-        tensor_type = _tensor_type(result) if isinstance(result, torch.Tensor) else ("bool", [])
+        tensor_type = self._tensor_type(result) if isinstance(result, torch.Tensor) else ("bool", [])
         target = str(overload(node.target)) if node.target is not operator.getitem else "getitem"
         core_node, values = self._result.graph.add_call(
             target, node.name, self._arguments(node), [tensor_type], source_line(node), interpret=False
@@ -241,6 +348,21 @@ def _nodes_in(value: Any) -> Iterator[Node]:
         yield from _nodes_in(list(value.values()))
 
 
-def _tensor_type(tensor: torch.Tensor) -> tuple[str, list[int]]:
-    shape = [size if isinstance(size, int) else _core.DYNAMIC_SIZE for size in tensor.shape]
-    return str(tensor.dtype).removeprefix("torch."), shape
+def _elements(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)
+
+
+def _dtype_name(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _expression(value: torch.SymInt) -> str | None:
+    """A size over the symbols of the inputs, as the core reads it; None for one that depends on values."""
+    if not value.node.has_hint():
+        return None
+    text = sympy.srepr(value.node.expr)
+    return text if _core.is_expression(text) else None
+
+
+def _example(value: int | torch.SymInt) -> int:
+    return value if isinstance(value, int) else int(value.node.hint)

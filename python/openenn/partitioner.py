@@ -45,7 +45,8 @@ class EnnPartitioner(Partitioner):
         for number, node in imported.nodes.items():
             partition, reason = decisions[number]
             if partition < 0:
-                self.reasons[node.name] = reason
+                if reason:
+                    self.reasons[node.name] = reason
                 continue
             tag = f"enn_{partition}"
             tags[tag] = self.delegation_spec

@@ -82,13 +82,6 @@ std::optional<std::span<const std::byte>> part(std::span<const std::byte> bytes,
 
 }  // namespace
 
-std::string printable_text(std::string_view text) {
-  constexpr std::size_t kLongest = 128;
-  std::string out(text.substr(0, kLongest));
-  std::replace_if(out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  return out;
-}
-
 std::uint32_t zip_crc32(std::span<const std::byte> bytes) {
   std::uint32_t crc = ~0U;
   while (bytes.size() >= 8) {

@@ -9,12 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/printable.hpp"
 #include "enn/result.hpp"
 
 namespace enn {
-
-// `text` cut to 128 characters, anything but printable ASCII replaced by '?': fit for messages.
-[[nodiscard]] std::string printable_text(std::string_view text);
 
 // CRC-32 as zip, gzip and PNG use it (reversed polynomial 0xEDB88320).
 [[nodiscard]] std::uint32_t zip_crc32(std::span<const std::byte> bytes);

@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstring>
 #include <map>
 #include <optional>
 
-#include "base/checksum.hpp"
+#include "base/payload_header.hpp"
 #include "compiler/passes/passes.hpp"
 #include "ops/ops.hpp"
 #include "ops/program_builder.hpp"
@@ -111,22 +110,6 @@ Status lower_all(const Graph& graph, ProgramBuilder& builder) {
   return {};
 }
 
-void store(std::vector<std::byte>& bytes, std::size_t at, const auto& value) {
-  std::memcpy(bytes.data() + at, &value, sizeof(value));
-}
-
-constexpr std::size_t kHeaderBytes = 64;
-
-// The header that schema/README.md describes, into the zeros in front of the FlatBuffer.
-void write_header(std::vector<std::byte>& payload) {
-  const std::span<const std::byte> body = std::span(payload).subspan(kHeaderBytes);
-  std::memcpy(payload.data(), "ENN1", 4);
-  store(payload, 4, std::uint32_t{1});
-  store(payload, 8, std::uint64_t{body.size()});
-  store(payload, 16, crc32c(body));
-  store(payload, 20, crc32c(std::span(payload).first(20)));
-}
-
 }  // namespace
 
 std::vector<std::string_view> pass_names() {
@@ -158,8 +141,8 @@ Result<CompiledProgram> compile(Graph graph, const CompileOptions& options) {
   name_steps(graph);
   ProgramBuilder builder(graph);
   ENN_TRY(lower_all(graph, builder));
-  ENN_ASSIGN(out.bytes, builder.finish(kHeaderBytes));
-  write_header(out.bytes);
+  ENN_ASSIGN(out.bytes, builder.finish(kPayloadHeaderBytes));
+  write_payload_header(out.bytes);
   return CompiledProgram(std::move(out));
 }
 

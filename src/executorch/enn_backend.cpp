@@ -2,18 +2,21 @@
 // else.
 #include <executorch/extension/threadpool/threadpool_guard.h>
 #include <executorch/runtime/backend/interface.h>
+#include <executorch/runtime/core/exec_aten/util/tensor_util.h>
 #include <executorch/runtime/kernel/thread_parallel_interface.h>
 #include <executorch/runtime/platform/log.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <new>
+#include <numeric>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "enn/program.hpp"
+#include "enn/symbolic_program.hpp"
 #include "executorch/tensor_checks.hpp"
 
 namespace enn {
@@ -90,34 +93,141 @@ Error report(const Status& status) {
 // before and after a load to know whose inputs it must check (openenn/runtime.py).
 thread_local std::uint64_t loaded_methods = 0;
 
-struct LoadedMethod {
-  explicit LoadedMethod(std::unique_ptr<Program> loaded)
-      : program(std::move(loaded)),
-        inputs(program->inputs().size()),
-        outputs(program->outputs().size()) {}
+// A program that runs on the arguments of a call: one for all calls, or one for their sizes.
+class LoadedMethod {
+ public:
+  virtual ~LoadedMethod() = default;
 
-  // Fills `inputs` and `outputs`, which follow each other in `args`.
-  [[nodiscard]] Status take(Span<EValue*> args) {
-    if (args.size() != inputs.size() + outputs.size()) {
-      return error(Code::InvalidArgument, "the program takes ", inputs.size(), " inputs and ",
-                   outputs.size(), " outputs, but was called with ", args.size(), " arguments");
-    }
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      ENN_ASSIGN(const auto bytes, check_tensor("input", i, args[i], program->inputs()[i]));
-      inputs[i] = bytes.data();
-    }
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-      ENN_ASSIGN(const auto bytes,
-                 check_tensor("output", i, args[inputs.size() + i], program->outputs()[i]));
-      outputs[i] = bytes.data();
-    }
-    return check_no_overlap(inputs, program->inputs(), outputs, program->outputs());
+  [[nodiscard]] Status execute(Span<EValue*> args) {
+    ENN_ASSIGN(Program* const program, prepare(args));
+    RuntimeParallel parallel;
+    ENN_TRY(program->execute(inputs_, outputs_, parallel));
+    if (!parallel.failed()) return {};
+    return error(Code::Internal, "the runtime's thread pool refused a job");
   }
 
-  std::unique_ptr<Program> program;
-  std::vector<const std::byte*> inputs;
-  std::vector<std::byte*> outputs;
+ protected:
+  // Fills inputs_ and outputs_ for the program that it gives.
+  [[nodiscard]] virtual Result<Program*> prepare(Span<EValue*> args) = 0;
+
+  [[nodiscard]] static Status check_count(Span<EValue*> args, std::size_t inputs,
+                                          std::size_t outputs) {
+    if (args.size() == inputs + outputs) return {};
+    return error(Code::InvalidArgument, "the program takes ", inputs, " inputs and ", outputs,
+                 " outputs, but was called with ", args.size(), " arguments");
+  }
+
+  // Takes the tensors' bytes. `numbers` are the places of the program's inputs among the arguments.
+  [[nodiscard]] Status take(const Program& program, Span<EValue*> args,
+                            std::span<const std::size_t> numbers, std::size_t first_output) {
+    inputs_.resize(program.inputs().size());
+    outputs_.resize(program.outputs().size());
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      ENN_ASSIGN(const auto bytes,
+                 check_tensor("input", numbers[i], args[numbers[i]], program.inputs()[i]));
+      inputs_[i] = bytes.data();
+    }
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      ENN_ASSIGN(const auto bytes,
+                 check_tensor("output", i, args[first_output + i], program.outputs()[i]));
+      outputs_[i] = bytes.data();
+    }
+    return check_no_overlap(inputs_, program.inputs(), outputs_, program.outputs());
+  }
+
+ private:
+  std::vector<const std::byte*> inputs_;
+  std::vector<std::byte*> outputs_;
 };
+
+class StaticMethod final : public LoadedMethod {
+ public:
+  explicit StaticMethod(std::unique_ptr<Program> program)
+      : program_(std::move(program)), numbers_(program_->inputs().size()) {
+    std::iota(numbers_.begin(), numbers_.end(), std::size_t{0});
+  }
+
+ protected:
+  [[nodiscard]] Result<Program*> prepare(Span<EValue*> args) override {
+    ENN_TRY(check_count(args, numbers_.size(), program_->outputs().size()));
+    ENN_TRY(take(*program_, args, numbers_, numbers_.size()));
+    return program_.get();
+  }
+
+ private:
+  std::unique_ptr<Program> program_;
+  std::vector<std::size_t> numbers_;
+};
+
+class SymbolicMethod final : public LoadedMethod {
+ public:
+  explicit SymbolicMethod(std::unique_ptr<SymbolicProgram> program)
+      : program_(std::move(program)), sizes_(program_->integer_inputs().size()) {
+    for (std::size_t i = 0; i < sizes_.size(); ++i) {
+      if (!program_->integer_inputs()[i]) numbers_.push_back(i);
+    }
+  }
+
+ protected:
+  [[nodiscard]] Result<Program*> prepare(Span<EValue*> args) override {
+    ENN_TRY(check_count(args, sizes_.size(), program_->output_count()));
+    for (std::size_t i = 0; i < sizes_.size(); ++i) ENN_TRY(read_sizes(i, args[i]));
+    ENN_ASSIGN(Program* const program, program_->specialize(sizes_));
+    if (program->inputs().size() != numbers_.size() ||
+        program->outputs().size() != program_->output_count()) {
+      return error(Code::Internal, "the compiled program has other inputs or outputs");
+    }
+    for (std::size_t i = 0; i < program->outputs().size(); ++i) {
+      ENN_TRY(resize_output(i, args[sizes_.size() + i], program->outputs()[i].shape));
+    }
+    ENN_TRY(take(*program, args, numbers_, sizes_.size()));
+    return program;
+  }
+
+ private:
+  [[nodiscard]] Status read_sizes(std::size_t i, const EValue* value) {
+    sizes_[i].clear();
+    if (program_->integer_inputs()[i]) {
+      if (!value->isInt()) return error(Code::InvalidArgument, "input ", i, " is not an integer");
+      sizes_[i].push_back(value->toInt());
+      return {};
+    }
+    if (!value->isTensor()) return error(Code::InvalidArgument, "input ", i, " is not a tensor");
+    const auto sizes = value->toTensor().sizes();
+    sizes_[i].assign(sizes.begin(), sizes.end());
+    return {};
+  }
+
+  [[nodiscard]] static Status resize_output(std::size_t i, EValue* value, const Shape& shape) {
+    if (!value->isTensor()) return error(Code::InvalidArgument, "output ", i, " is not a tensor");
+    std::vector<executorch::aten::SizesType> sizes;
+    for (const std::int64_t size : shape)
+      sizes.push_back(static_cast<executorch::aten::SizesType>(size));
+    if (executorch::runtime::resize_tensor(value->toTensor(), {sizes.data(), sizes.size()}) ==
+        Error::Ok) {
+      return {};
+    }
+    return error(Code::InvalidArgument, "output ", i, " would be ", list_str(shape),
+                 ", more than the memory that was planned for it");
+  }
+
+  std::unique_ptr<SymbolicProgram> program_;
+  std::vector<std::size_t> numbers_;
+  std::vector<Shape> sizes_;
+};
+
+// `freed`: whether the payload is no longer needed.
+Result<std::unique_ptr<LoadedMethod>> load_method(std::span<const std::byte> payload, bool& freed) {
+  const LoadOptions options{.isa = {}, .max_threads = most_threads()};
+  if (SymbolicProgram::holds(payload)) {
+    ENN_ASSIGN(auto program, SymbolicProgram::load(payload, options));
+    freed = true;
+    return std::unique_ptr<LoadedMethod>(std::make_unique<SymbolicMethod>(std::move(program)));
+  }
+  ENN_ASSIGN(auto program, Program::load(payload, options));
+  freed = program->owns_payload();
+  return std::unique_ptr<LoadedMethod>(std::make_unique<StaticMethod>(std::move(program)));
+}
 
 class EnnBackend final : public executorch::runtime::BackendInterface {
  public:
@@ -130,24 +240,18 @@ class EnnBackend final : public executorch::runtime::BackendInterface {
     const auto data = processed->data_safe();
     if (!data.ok()) return data.error();
     const std::span payload(static_cast<const std::byte*>(data.get()), processed->size());
-    auto loaded = Program::load(payload, {.isa = {}, .max_threads = most_threads()});
+    bool freed = false;
+    auto loaded = load_method(payload, freed);
     if (!loaded.ok()) return report(loaded.status());
-    if (loaded.value()->owns_payload()) processed->Free();
-    auto* const method = new (std::nothrow) LoadedMethod(std::move(loaded).value());
-    if (method == nullptr) return Error::DelegateMemoryAllocationFailed;
+    if (freed) processed->Free();
     ++loaded_methods;
-    return method;
+    return std::move(loaded).value().release();
   }
 
   Error execute(BackendExecutionContext& /*context*/, DelegateHandle* handle,
                 Span<EValue*> args) const override {
-    auto* const method = static_cast<LoadedMethod*>(handle);
-    if (const Status status = method->take(args); !status.ok()) return report(status);
-    RuntimeParallel parallel;
-    const Status status = method->program->execute(method->inputs, method->outputs, parallel);
-    if (!status.ok()) return report(status);
-    if (!parallel.failed()) return Error::Ok;
-    return report(error(Code::Internal, "the runtime's thread pool refused a job"));
+    const Status status = static_cast<LoadedMethod*>(handle)->execute(args);
+    return status.ok() ? Error::Ok : report(status);
   }
 
   void destroy(DelegateHandle* handle) const override { delete static_cast<LoadedMethod*>(handle); }

@@ -99,10 +99,25 @@ void note_unread_operands(Graph& graph, const Call& call, NodeId node, NodeId fi
       std::ranges::for_each(symbol->sources, note);
     }
   }
+  std::ranges::for_each(call.after, note);
   if (!unread.empty()) graph.node(node).attrs.set(kUnreadOperands, std::move(unread));
 }
 
+constexpr const char* kSizeTarget = "size";
+
 }  // namespace
+
+NodeId add_size(Graph& graph, std::string name, const std::vector<ValueId>& sources) {
+  const NodeId id =
+      graph.add_node(Op::Unknown, std::move(name), {}, {TensorType{DType::Int64, {}}}, {});
+  graph.node(id).target = kSizeTarget;
+  graph.node(id).attrs.set("internal", true);  // is_internal: nothing is decided about it
+  graph.node(id).attrs.set(kUnreadOperands,
+                           std::vector<std::int64_t>(sources.begin(), sources.end()));
+  return id;
+}
+
+bool is_size(const Node& node) { return node.op == Op::Unknown && node.target == kSizeTarget; }
 
 std::vector<OverloadInfo> overloads() {
   std::vector<OverloadInfo> out;

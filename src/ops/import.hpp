@@ -36,6 +36,9 @@ struct Call {
       arguments;  // names from the overload's schema; defaults may be left out
   std::vector<TensorType> results;
   std::string source;  // file:line of the eager model, or empty
+  // What it comes after without reading it as a tensor: the sizes (add_size) that became integers
+  // of its arguments.
+  std::vector<ValueId> after{};
 };
 
 // Appends the node. An overload that ops.def does not list, and a call that is_left_to_others,
@@ -50,8 +53,13 @@ struct Call {
 inline constexpr const char* kTensorsOfArguments = "tensors_of_arguments";
 inline constexpr const char* kDependsOn = "depends_on";
 // What the call comes after without its node reading it, as numbers of values: operands that copy
-// overwrites, sources of a SymbolArgument. Absent when there is none.
+// overwrites, sources of a SymbolArgument, Call::after. Absent when there is none.
 inline constexpr const char* kUnreadOperands = "unread_operands";
+
+// Appends a node that stands for an integer which is computed from the sizes of `sources`, for
+// graphs that are partitioned: it belongs to the partition of all that reads it, or to none.
+[[nodiscard]] NodeId add_size(Graph& graph, std::string name, const std::vector<ValueId>& sources);
+[[nodiscard]] bool is_size(const Node& node);
 
 // Whether an operand, an argument or a result has a size that only a run knows, or an element type
 // that the engine does not know.

@@ -128,6 +128,33 @@ bool leave_readers_of_foreign_constants(const Graph& graph, const std::vector<in
   return left;
 }
 
+// A partition gives tensors only: leaves to others each size that is read outside its partition, or
+// by nothing. Returns whether there was one.
+bool leave_sizes_read_elsewhere(const Graph& graph, const std::vector<int>& level_of,
+                                Partitioning& result) {
+  const auto taken = [&](NodeId id) { return result.nodes[id].reason.empty(); };
+  const std::vector<NodeId> order = graph.order();
+  std::vector<bool> read(graph.node_count(), false);
+  std::vector<bool> elsewhere(graph.node_count(), false);
+  for (const NodeId id : order) {
+    for (const std::int64_t value : graph.node(id).attrs.integers(kUnreadOperands)) {
+      const NodeId producer = graph.value(static_cast<ValueId>(value)).producer;
+      if (producer == kNone) continue;
+      read[producer] = true;
+      if (!taken(id) || level_of[id] != level_of[producer]) elsewhere[producer] = true;
+    }
+  }
+  bool left = false;
+  for (const NodeId id : order) {
+    const Node& node = graph.node(id);
+    if (!is_size(node) || !taken(id)) continue;
+    if (read[id] && !elsewhere[id] && !graph.is_output(node.outputs.front())) continue;
+    result.nodes[id].reason = "it is read outside the partition";
+    left = true;
+  }
+  return left;
+}
+
 }  // namespace
 
 Partitioning partition(const Graph& graph) {
@@ -138,12 +165,16 @@ Partitioning partition(const Graph& graph) {
     if (auto reason = unsupported_reason(graph, graph.node(id))) result.nodes[id].reason = *reason;
   }
   std::vector<int> level_of = levels(graph, result);
-  while (leave_readers_of_foreign_constants(graph, level_of, result)) {
+  while (leave_readers_of_foreign_constants(graph, level_of, result) ||
+         leave_sizes_read_elsewhere(graph, level_of, result)) {
     level_of = levels(graph, result);
   }
   std::vector<int> index_of_level;
   for (const NodeId id : order) {
-    if (!result.nodes[id].reason.empty()) continue;
+    if (!result.nodes[id].reason.empty()) {
+      if (is_size(graph.node(id))) result.nodes[id].reason.clear();
+      continue;
+    }
     const auto level = static_cast<std::size_t>(level_of[id]);
     if (level >= index_of_level.size()) index_of_level.resize(level + 1, -1);
     if (index_of_level[level] < 0) index_of_level[level] = result.count++;

@@ -11,7 +11,7 @@ namespace enn {
 
 struct NodeDecision {
   int partition = -1;  // index of its partition, -1 when the node is left to others
-  std::string reason;  // why it was left out; empty for a taken node
+  std::string reason;  // why it was left out; empty for a taken node and for a size
 };
 
 struct Partitioning {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "ops/import.hpp"
+
 namespace enn {
 namespace {
 
@@ -15,7 +17,8 @@ std::string partitions(std::string_view text) {
   std::string out;
   for (const NodeId id : graph.value().order()) {
     const NodeDecision& decision = result.nodes[id];
-    EXPECT_EQ(decision.partition < 0, !decision.reason.empty());
+    const bool has_reason = decision.partition < 0 && !is_size(graph.value().node(id));
+    EXPECT_EQ(has_reason, !decision.reason.empty());
     out += graph.value().node(id).name + ":" +
            (decision.partition < 0 ? "-" : std::to_string(decision.partition)) + " ";
   }
@@ -61,6 +64,47 @@ TEST(Partitioner, LeavesDynamicSizesOut) {
     %c: float32[2] = relu(%b)
     return %c })"),
             "a:- b:- c:0 ");
+}
+
+// %s is the size of %a, and %v reads it: inside the partition when nothing outside does.
+TEST(Partitioner, ASizeBelongsToThePartitionOfItsReaders) {
+  EXPECT_EQ(partitions(R"(graph {
+    input %x: float32[2, 2]
+    %a: float32[2, 2] = relu(%x)
+    %s: int64[] = unknown() {unread_operands = [1]} from "size"
+    %v: float32[2, 2] = relu(%a) {unread_operands = [2]}
+    return %v })"),
+            "a:0 s:0 v:0 ");
+}
+
+// A partition gives no numbers: the size is computed outside, so %v cannot be where %a is.
+TEST(Partitioner, ASizeThatIsReadElsewhereSplits) {
+  EXPECT_EQ(partitions(R"(graph {
+    input %x: float32[2, 2]
+    %a: float32[2, 2] = relu(%x)
+    %s: int64[] = unknown() {unread_operands = [1]} from "size"
+    %v: float32[2, 2] = relu(%a) {unread_operands = [2]}
+    return %v, %s })"),
+            "a:0 s:- v:1 ");
+  EXPECT_EQ(partitions(R"(graph {
+    input %x: float32[2, 2]
+    %a: float32[2, 2] = relu(%x)
+    %s: int64[] = unknown() {unread_operands = [1]} from "size"
+    %u: float32[4] = unknown(%a) {unread_operands = [2]} from "aten.erfinv.default"
+    %v: float32[4] = relu(%u) {unread_operands = [2]}
+    return %v })"),
+            "a:0 s:- u:- v:1 ");
+}
+
+TEST(Partitioner, SizesOfInputsSplitNothing) {
+  EXPECT_EQ(partitions(R"(graph {
+    input %x: float32[2, 2]
+    %s: int64[] = unknown() {unread_operands = [0]} from "size"
+    %d: int64[] = unknown() {unread_operands = [1]} from "size"
+    %a: float32[2, 2] = relu(%x) {unread_operands = [1]}
+    %v: float32[2, 2] = relu(%a) {unread_operands = [2]}
+    return %v, %s })"),
+            "s:- d:0 a:0 v:0 ");
 }
 
 // What stands before the first taken node does not split anything.

@@ -1,4 +1,4 @@
-// Text from a file that nobody vouches for.
+// Text of a program that nobody vouches for.
 #pragma once
 
 #include <string>
@@ -7,8 +7,7 @@
 
 namespace enn {
 
-// At most 128 characters of `text`, anything but printable ASCII replaced by '?': fit for messages,
-// logs and terminals. Empty for null.
+// printable_text (base/printable.hpp) of `text`; empty for null.
 [[nodiscard]] std::string printable(const flatbuffers::String* text);
 
 }  // namespace enn

@@ -160,6 +160,10 @@ class LoadedProgram final : public Program {
     }
     const auto* const bytes = reinterpret_cast<const std::uint8_t*>(body.data());
     flatbuffers::Verifier verifier(bytes, body.size(), kMaxDepth, kMaxTables);
+    if (flatbuffers::BufferHasIdentifier(bytes, "ENNS")) {
+      return error(Code::Unsupported,
+                   "the program has sizes that only a run knows: ExecuTorch's runtime runs it");
+    }
     if (!program::VerifyProgramBuffer(verifier)) {
       return error(Code::InvalidProgram, "the program's FlatBuffer is malformed");
     }

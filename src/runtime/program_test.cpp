@@ -190,11 +190,11 @@ TEST(ProgramLoad, MessagesAreShortPrintableAscii) {
 TEST(ProgramLoad, AnUnknownOperatorIsNamedByItsNumber) {
   const Chain chain;
   std::vector<std::byte> payload = chain.maker.payload();
-  const auto* const root = program::GetProgram(payload.data() + testing::kHeaderBytes);
+  const auto* const root = program::GetProgram(payload.data() + kPayloadHeaderBytes);
   auto* const step = const_cast<program::Step*>(root->steps()->Get(0));
   ASSERT_TRUE(reinterpret_cast<flatbuffers::Table*>(step)->SetField<std::uint8_t>(
       program::Step::VT_OP_TYPE, 200, 0));
-  testing::write_header(payload);
+  write_payload_header(payload);
   EXPECT_THAT(load(payload).message(), HasSubstr("unknown number 200"));
 }
 
@@ -214,7 +214,7 @@ TEST(ProgramLoad, EveryFlippedBitAndEveryTruncationIsRefused) {
 
 TEST(ProgramLoad, TruncationsWithRightChecksumsAreRefused) {
   const std::vector<std::byte> payload = testing::all_operators_program().payload();
-  const auto body = std::span(payload).subspan(testing::kHeaderBytes);
+  const auto body = std::span(payload).subspan(kPayloadHeaderBytes);
   for (std::size_t size = 0; size < body.size(); ++size) {
     const std::vector<std::byte> cut = testing::payload_of(body.first(size));
     ASSERT_FALSE(load(cut).ok()) << size;

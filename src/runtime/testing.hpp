@@ -12,31 +12,15 @@
 #include <utility>
 #include <vector>
 
-#include "base/checksum.hpp"
+#include "base/payload_header.hpp"
 #include "program_generated.h"
 
 namespace enn::testing {
 
-inline constexpr std::size_t kHeaderBytes = 64;
-
-// Writes the header of schema/README.md for the bytes behind it.
-inline void write_header(std::span<std::byte> payload) {
-  const auto store = [&](std::size_t at, auto value) {
-    std::memcpy(payload.data() + at, &value, sizeof value);
-  };
-  const std::span<const std::byte> body = payload.subspan(kHeaderBytes);
-  std::memset(payload.data(), 0, kHeaderBytes);
-  std::memcpy(payload.data(), "ENN1", 4);
-  store(4, std::uint32_t{1});
-  store(8, static_cast<std::uint64_t>(body.size()));
-  store(16, crc32c(body));
-  store(20, crc32c(payload.first(20)));
-}
-
 inline std::vector<std::byte> payload_of(std::span<const std::byte> body) {
-  std::vector<std::byte> payload(kHeaderBytes + body.size());
-  std::copy(body.begin(), body.end(), payload.begin() + kHeaderBytes);
-  write_header(payload);
+  std::vector<std::byte> payload(kPayloadHeaderBytes + body.size());
+  std::copy(body.begin(), body.end(), payload.begin() + kPayloadHeaderBytes);
+  write_payload_header(payload);
   return payload;
 }
 

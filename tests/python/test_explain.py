@@ -118,64 +118,44 @@ def test_there_is_nothing_to_explain_before() -> None:
             stage.explain()
 
 
-class PooledHead(nn.Module):
-    """What precedes the pooling has the sizes of the image, what follows has none of them."""
+class Selected(nn.Module):
+    """How many rows are left is the value of a tensor."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(3, 8, 3, padding=1)
-        self.head = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+        self.before = nn.Linear(8, 8)
+        self.after = nn.Sequential(nn.Linear(8, 16), nn.ReLU())
+        self.head = nn.Linear(16, 4)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        maps = torch.relu(self.conv(image))
-        maps = maps.reshape(maps.shape[0], maps.shape[1], -1)
-        return self.head(maps.mean(2))
+    def forward(self, x: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+        rows = count.item()
+        torch._check(rows >= 1)
+        torch._check(rows <= x.shape[0])
+        return self.head(self.after(self.before(x)[:rows]).sum(0))
 
 
-def test_what_has_dynamic_sizes_is_left_to_others_with_the_reason() -> None:
+def test_what_depends_on_values_is_left_to_others_with_the_reason() -> None:
     torch.manual_seed(0)
-    model, image = PooledHead().eval(), torch.randn(1, 3, 8, 12)
-    shapes = ({2: torch.export.Dim("height", min=4, max=32), 3: torch.export.Dim("width", min=4, max=32)},)
+    model, inputs = Selected().eval(), (torch.randn(6, 8), torch.tensor(3))
     quantizer = EnnQuantizer()
-    prepared = prepare_pt2e(torch.export.export(model, (image,), dynamic_shapes=shapes).module(), quantizer)
+    prepared = prepare_pt2e(torch.export.export(model, inputs).module(), quantizer)
     rows = {row.name: row for row in quantizer.explain().rows}
-    reason = "it depends on dimension 2 of 'image', which is dynamic; the engine takes static shapes"
-    for name in ("conv2d", "relu", "reshape", "mean"):
-        assert (rows[name].decision, rows[name].reason) == ("in float", reason)
+    reason = "it depends on 'item', which is computed from values; the engine takes sizes that follow from those of the"
+    for name in ("slice_1", "linear_1", "relu", "sum_1"):
+        assert rows[name].decision == "in float"
+        assert rows[name].reason.startswith(reason)
         assert "dynamic_shapes" in rows[name].advice
-    assert rows["linear"].decision == "quantized"
-    prepared(image)
+    assert rows["linear"].decision == rows["linear_2"].decision == "quantized"
+    prepared(*inputs)
     quantized = convert_pt2e(prepared)
     partitioner = EnnPartitioner()
-    exported = torch.export.export(quantized, (image,), dynamic_shapes=shapes)
-    lowered = to_edge_transform_and_lower(exported, partitioner=[partitioner])
-    assert set(partitioner.reasons.values()) == {reason}
-    assert not any("linear" in name for name in partitioner.reasons)
+    lowered = common.lower(quantized, inputs, partitioner)
+    assert all("computed from values" in text or "depends on values" in text for text in partitioner.reasons.values())
     program = common.Pte(lowered.to_executorch().buffer)
-    for size in ((8, 12), (32, 4)):
-        image = torch.randn(1, 3, *size)
-        step = 0.02  # larger than the result's
-        torch.testing.assert_close(program(image), quantized(image), atol=step, rtol=0)
-
-
-def test_quantized_for_one_size_and_exported_for_many_still_runs() -> None:
-    """Quantizations are left outside then: ExecuTorch's kernels take them."""
-    torch.manual_seed(0)
-    model, image = PooledHead().eval(), torch.randn(1, 3, 8, 12)
-    quantizer = EnnQuantizer()
-    captured = torch.export.export(model, (image,), strict=True).module(check_guards=False)
-    prepared = prepare_pt2e(captured, quantizer)
-    prepared(image)
-    quantized = convert_pt2e(prepared)
-    batch = ({0: torch.export.Dim("batch", min=1, max=4)},)
-    exported = torch.export.export(quantized, (image.repeat(2, 1, 1, 1),), dynamic_shapes=batch, strict=True)
-    lowered = to_edge_transform_and_lower(exported, partitioner=[EnnPartitioner()])
-    left = [str(node.target) for node in lowered.exported_program().graph.nodes]
-    assert any("quantize_per_tensor" in target for target in left)
-    program = common.Pte(lowered.to_executorch().buffer)
-    for size in (1, 3):
-        images = torch.randn(size, 3, 8, 12)
-        torch.testing.assert_close(program(images), quantized(images), atol=1e-4, rtol=0)
+    for count in (1, 6):
+        inputs = (torch.randn(6, 8), torch.tensor(count))
+        step = common.output_scale(quantized)
+        torch.testing.assert_close(program(*inputs), quantized(*inputs), atol=1.01 * step, rtol=0)
 
 
 class Placed(nn.Module):

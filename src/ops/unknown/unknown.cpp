@@ -22,23 +22,24 @@ ValueId dynamic_value(const Graph& graph, const Node& node) {
 
 // Names where the size comes from, so that all nodes behind it have one reason.
 std::optional<std::string> dynamic_reason(const Graph& graph, const Node& node) {
-  constexpr const char* kOnlyStatic = "; the engine takes static shapes";
+  constexpr const char* kOnlyKnown =
+      "; the engine takes sizes that follow from those of the inputs";
   const Node* at = &node;
   ValueId source = dynamic_value(graph, *at);
   while (source != kNone) {
     const Node* producer = graph.producer(source);
     if (producer == nullptr) {
       return str("it depends on dimension ", dynamic_dim(graph.value(source).type.shape), " of '",
-                 graph.value(source).name, "', which is dynamic", kOnlyStatic);
+                 graph.value(source).name, "'", kOnlyKnown);
     }
     if (producer == at) break;
     at = producer;
     source = dynamic_value(graph, *at);
   }
   if (const std::string number = at->attrs.text(kDependsOn); !number.empty())
-    return str("it depends on '", number, "', which is computed from sizes or values", kOnlyStatic);
+    return str("it depends on '", number, "', which is computed from values", kOnlyKnown);
   if (source == kNone) return std::nullopt;
-  return str("the size of '", graph.value(source).name, "' depends on values", kOnlyStatic);
+  return str("the size of '", graph.value(source).name, "' depends on values", kOnlyKnown);
 }
 
 }  // namespace
@@ -64,6 +65,7 @@ Result<std::vector<TensorType>> infer_unknown(const Graph& graph, const Node& no
 }
 
 std::optional<std::string> support_unknown(const Graph& graph, const Node& node) {
+  if (is_size(node)) return std::nullopt;
   if (auto left = left_to_others(graph, node)) return std::move(left->reason);
   return str("the operator ", node.target, " is not among those of the engine");
 }
