@@ -11,6 +11,7 @@
 #include "base/expression.hpp"
 #include "bindings.hpp"
 #include "compiler/compiler.hpp"
+#include "enn/program.hpp"
 #include "symbolic/symbolic_graph.hpp"
 
 namespace enn::python {
@@ -119,7 +120,7 @@ void bind_symbolic(nb::module_& module) {
       .def(
           "check",
           [](const SymbolicGraph& graph, const std::vector<Shape>& sizes) {
-            check(compile(take(graph.bind(sizes))).status());
+            check(compile(take(graph.bind(sizes, LoadOptions().max_memory_bytes))).status());
           },
           nb::arg("sizes"), "Compiles the graph for inputs of these sizes; raises what fails.")
       .def(

@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kAlignment = 16;
 // A model has a few thousand calls of a few arguments; a file that lists one table over and over is
 // stopped here.
-constexpr flatbuffers::uoffset_t kMaxTables = 1U << 21U;
+constexpr flatbuffers::uoffset_t kMaxTables = 1U << 19U;
 constexpr flatbuffers::uoffset_t kMaxDepth = 16;
 
 // --- writing

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "base/expression.hpp"
 #include "base/printable.hpp"
@@ -14,7 +15,8 @@ namespace {
 // From numbers and expressions to the graph for one set of sizes.
 class Binder {
  public:
-  explicit Binder(SymbolValues symbols) : symbols_(std::move(symbols)) {}
+  Binder(SymbolValues symbols, std::uint64_t most_bytes)
+      : symbols_(std::move(symbols)), most_bytes_(most_bytes) {}
 
   [[nodiscard]] Result<std::int64_t> integer(const SymbolicInteger& integer) const {
     if (integer.expression.empty()) return std::int64_t{integer.value};
@@ -47,13 +49,41 @@ class Binder {
     return TensorType{symbolic.dtype, std::move(shape)};
   }
 
-  void define(ValueId number, ValueId value) { values_.emplace(number, value); }
+  // What depends on no input is computed when compiling, and kept until then.
+  void define(ValueId number, ValueId value, bool is_constant) {
+    values_.emplace(number, value);
+    if (is_constant) constants_.insert(number);
+  }
 
   [[nodiscard]] Result<ValueId> value(ValueId number) const {
     if (number == kNone) return ValueId{kNone};
     const auto found = values_.find(number);
     if (found != values_.end()) return ValueId{found->second};
     return error(Code::InvalidProgram, "value ", number, " is read before it is computed");
+  }
+
+  [[nodiscard]] bool is_constant(const SymbolicCall& call) const {
+    const auto constant = [&](TensorArgument tensor) {
+      return tensor.id == kNone || constants_.contains(tensor.id);
+    };
+    return std::ranges::all_of(call.call.arguments, [&](const auto& named) {
+      const Argument& argument = named.second;
+      if (const auto* tensor = std::get_if<TensorArgument>(&argument)) return constant(*tensor);
+      const auto* tensors = std::get_if<std::vector<TensorArgument>>(&argument);
+      return tensors == nullptr || std::ranges::all_of(*tensors, constant);
+    });
+  }
+
+  [[nodiscard]] Status check_memory(const Call& call, bool is_constant) {
+    for (const TensorType& type : call.results) {
+      const auto bytes = static_cast<std::uint64_t>(numel(type.shape)) * size_of(type.dtype);
+      if (is_constant) constant_bytes_ += bytes;
+      if (bytes <= most_bytes_ && constant_bytes_ <= most_bytes_) continue;
+      return error(Code::ResourceExhausted, "node '", printable_text(call.name), "' gives ",
+                   to_string(type), " for these sizes of the inputs; ", most_bytes_,
+                   " bytes are allowed");
+    }
+    return {};
   }
 
   [[nodiscard]] Result<Call> call(const SymbolicCall& symbolic) const {
@@ -80,7 +110,10 @@ class Binder {
 
  private:
   SymbolValues symbols_;
+  std::uint64_t most_bytes_;
+  std::uint64_t constant_bytes_ = 0;
   std::map<ValueId, ValueId> values_;
+  std::set<ValueId> constants_;
 };
 
 // One equation per size with an expression; sizes without are compared.
@@ -127,7 +160,7 @@ ValueId SymbolicGraph::add_call(SymbolicCall call) {
   return first;
 }
 
-Result<Graph> SymbolicGraph::bind(std::span<const Shape> sizes) const {
+Result<Graph> SymbolicGraph::bind(std::span<const Shape> sizes, std::uint64_t most_bytes) const {
   if (sizes.size() != inputs_.size()) {
     return error(Code::InvalidArgument, "the program takes ", inputs_.size(), " inputs, not ",
                  sizes.size());
@@ -137,22 +170,25 @@ Result<Graph> SymbolicGraph::bind(std::span<const Shape> sizes) const {
     ENN_TRY(add_equations(inputs_[i], sizes[i], equations));
   }
   ENN_ASSIGN(SymbolValues symbols, solve(equations));
-  Binder binder(std::move(symbols));
+  Binder binder(std::move(symbols), most_bytes);
   Graph graph;
   for (const Input& input : inputs_) {
     if (input.is_integer) continue;
     ENN_ASSIGN(TensorType type, binder.type(input.type, input.name));
-    binder.define(input.value, graph.add_input(input.name, std::move(type)));
+    binder.define(input.value, graph.add_input(input.name, std::move(type)), false);
   }
   for (const Constant& constant : constants_) {
-    binder.define(constant.value, graph.add_constant(constant.name, constant.type, constant.data));
+    binder.define(constant.value, graph.add_constant(constant.name, constant.type, constant.data),
+                  true);
   }
   for (const NumberedCall& numbered : calls_) {
     ENN_ASSIGN(const Call call, binder.call(numbered.call));
+    const bool is_constant = binder.is_constant(numbered.call);
+    ENN_TRY(binder.check_memory(call, is_constant));
     ENN_ASSIGN(const NodeId node, import_call(graph, call));
     const std::vector<ValueId>& results = graph.node(node).outputs;
     for (std::size_t i = 0; i < std::min(results.size(), call.results.size()); ++i) {
-      binder.define(numbered.value + static_cast<ValueId>(i), results[i]);
+      binder.define(numbered.value + static_cast<ValueId>(i), results[i], is_constant);
     }
   }
   std::vector<ValueId> outputs;

@@ -68,8 +68,9 @@ class SymbolicGraph {
   // get values with which the types of the inputs have these sizes. All other sizes follow from
   // those, so that which values these are does not matter where there are several.
   //
-  // InvalidArgument when no values are found: the message names the input.
-  [[nodiscard]] Result<Graph> bind(std::span<const Shape> sizes) const;
+  // InvalidArgument when no values are found: the message names the input. ResourceExhausted when a
+  // value, or all that depends on no input together, has more than `most_bytes`.
+  [[nodiscard]] Result<Graph> bind(std::span<const Shape> sizes, std::uint64_t most_bytes) const;
 
   // The payload (schema/symbolic.fbs) and back; read() trusts nothing in it.
   [[nodiscard]] std::vector<std::byte> write() const;

@@ -41,7 +41,7 @@ class LoadedSymbolicProgram final : public SymbolicProgram {
       specializations_.splice(specializations_.begin(), specializations_, found);
       return specializations_.front().program.get();
     }
-    ENN_ASSIGN(Graph graph, graph_.bind(sizes));
+    ENN_ASSIGN(Graph graph, graph_.bind(sizes, options_.max_memory_bytes));
     ENN_ASSIGN(CompiledProgram compiled, compile(std::move(graph)));
     Specialization made{{sizes.begin(), sizes.end()}, std::move(compiled.bytes), nullptr};
     ENN_ASSIGN(made.program, Program::load(made.payload, options_));

@@ -109,6 +109,27 @@ TEST(SymbolicProgram, WrongSizesAreNamed) {
   EXPECT_THAT(message({{large, large, 2}, {large}}), HasSubstr("impossible shape"));
 }
 
+// A small file cannot ask for much: constants of 1 GiB each, made from nothing.
+TEST(SymbolicProgram, MemoryIsLimited) {
+  SymbolicGraph graph;
+  const SymbolicInteger size = symbol("s0");
+  graph.set_outputs({graph.add_input("x", {DType::Float32, {size}})});
+  for (int i = 0; i < 3; ++i) {
+    SymbolicCall call;
+    call.call = {"aten.full.default", str("full_", i), {{"fill_value", 1.0}}, {}, ""};
+    call.arguments = {{"size", {size}, true}};
+    call.results = {{DType::Float32, {size}}};
+    static_cast<void>(graph.add_call(std::move(call)));
+  }
+  const auto loaded = SymbolicProgram::load(graph.write());
+  ASSERT_TRUE(loaded.ok());
+  for (const std::int64_t elements : {std::int64_t{1} << 28, std::int64_t{1} << 36}) {
+    const Status status = loaded.value()->specialize(std::vector<Shape>{{elements}}).status();
+    EXPECT_EQ(status.code(), Code::ResourceExhausted);
+    EXPECT_THAT(status.message(), HasSubstr("bytes are allowed"));
+  }
+}
+
 TEST(SymbolicProgram, OtherProgramsAreRefusedAndRefuseIt) {
   const std::vector<std::byte> payload = sample().write();
   EXPECT_THAT(Program::load(payload).status().message(), HasSubstr("sizes that only a run knows"));
