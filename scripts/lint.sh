@@ -23,7 +23,7 @@ format_python() {
 
 tidy() {
   cmake --preset clang >build/configure-clang.log 2>&1 || { cat build/configure-clang.log; return 1; }
-  cmake --build --preset clang --target enn_schema_generate enn_pte_schema_generate >/dev/null &&
+  cmake --build --preset clang --target enn_schema_generate enn_pte_schema_generate enn_symbolic_schema_generate >/dev/null &&
     python scripts/run_clang_tidy.py build/clang --jobs "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}"
 }
 

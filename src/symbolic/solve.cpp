@@ -27,7 +27,7 @@ class Solver {
       const auto next = std::ranges::min_element(open_, {}, [](const Open& open) {
         return std::pair(open.unknown.size(), open.equation->expression.size());
       });
-      const Open chosen = *next;
+      const Open chosen = std::move(*next);
       open_.erase(next);
       ENN_TRY(take(chosen));
     }

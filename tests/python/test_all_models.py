@@ -1,7 +1,14 @@
-"""Every network of benchmarks/networks at a small size: one delegate call, nothing outside, Q/DQ results."""
+"""Every network of benchmarks/networks at a small size: one delegate call, nothing outside, Q/DQ results.
+
+Of equal blocks that follow each other two are kept: most of the time is ExecuTorch's, once per node.
+benchmarks/all_models.py has the whole networks.
+"""
+
+import dataclasses
 
 import pytest
 import torch
+from torch import nn
 
 import all_models
 import common
@@ -9,9 +16,24 @@ from networks import NETWORKS
 from report import sqnr
 
 
+def shortened(model: nn.Module) -> nn.Module:
+    for blocks in list(model.modules()):
+        if not isinstance(blocks, (nn.Sequential, nn.ModuleList)):
+            continue
+        kinds = []
+        for name, block in list(blocks.named_children()):
+            shapes = {key: tensor.shape for key, tensor in block.state_dict().items()}
+            if shapes and kinds[-2:] == [(type(block), shapes)] * 2:
+                delattr(blocks, name)
+            else:
+                kinds.append((type(block), shapes))
+    return model
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network(name: str) -> None:
-    network = NETWORKS[name]
+    whole = NETWORKS[name]
+    network = dataclasses.replace(whole, build=lambda size: shortened(whole.build(size)))
     stages = all_models.lower(network, network.small, calibration=2)
     assert stages["reasons"] == {}
     assert (stages["delegate_calls"], stages["outside"]) == (1, 0)
