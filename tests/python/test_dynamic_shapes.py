@@ -55,6 +55,18 @@ class Attention(nn.Module):
         return y.transpose(1, 2).reshape(batch, length, width)
 
 
+class FusedAttention(nn.Module):
+    """torch's own attention, over batches of any size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(32, 4, batch_first=True)
+        self.out = nn.Linear(32, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.attention(x, x, x, need_weights=False)[0])
+
+
 class Tokens(nn.Module):
     """Sizes of a convolution's result, which no input has, are written into shapes."""
 
@@ -103,6 +115,9 @@ CASES = {
         Convolutions, IMAGE, (2, 3, 24, 20), ((1, 3, 5, 5), (4, 3, 64, 64), (2, 3, 24, 20), (1, 3, 7, 33), (3, 3, 6, 5))
     ),
     "attention": Case(Attention, SEQUENCE, (2, 10, 32), ((1, 4, 32), (8, 64, 32), (2, 10, 32), (3, 17, 32))),
+    "fused attention": Case(
+        FusedAttention, {0: Dim("batch", min=1, max=8)}, (2, 10, 32), ((1, 10, 32), (8, 10, 32), (3, 10, 32))
+    ),
     "tokens": Case(Tokens, PATCHES, (1, 3, 16, 24), ((1, 3, 8, 8), (1, 3, 64, 64), (1, 3, 16, 24), (1, 3, 8, 60))),
     "recognizer": Case(
         Recognizer, {2: Dim("samples", min=100, max=400)}, (1, 1, 200), ((1, 1, 100), (1, 1, 400), (1, 1, 333))
@@ -258,13 +273,15 @@ def test_sizes_out_of_the_range_end_in_an_error() -> None:
     assert program(*inputs).shape == (1, 16, 4, 4)
 
 
-def test_explanations_are_those_of_one_size() -> None:
-    model, inputs = Attention().eval(), (torch.randn(2, 10, 32),)
+@pytest.mark.parametrize("name", ["attention", "fused attention"])
+def test_explanations_are_those_of_one_size(name: str) -> None:
+    case = CASES[name]
+    model, inputs = case.model().eval(), (torch.randn(case.example),)
     quantizer = EnnQuantizer()
-    prepare_pt2e(export(model, inputs, dynamic_shapes=(SEQUENCE,)).module(), quantizer)
+    prepare_pt2e(export(model, inputs, dynamic_shapes=(case.dynamic_shapes,)).module(), quantizer)
     dynamic = {row.name: (row.decision, row.operator) for row in quantizer.explain().rows}
     prepare_pt2e(export(model, inputs).module(), quantizer)
     static = {row.name: (row.decision, row.operator) for row in quantizer.explain().rows}
     assert dynamic == static
-    _, partitioner = lower(model, inputs, (SEQUENCE,))
+    _, partitioner = lower(model, inputs, (case.dynamic_shapes,))
     assert {row.decision for row in partitioner.explain().rows} == {"passed in", "delegated"}

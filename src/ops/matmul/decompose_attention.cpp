@@ -19,7 +19,8 @@ constexpr std::int64_t kLargestMask = std::int64_t{1} << 26;
 
 class AttentionDecomposition {
  public:
-  AttentionDecomposition(const Graph& graph, const Call& call) : graph_(graph), call_(call) {}
+  AttentionDecomposition(const Graph& graph, const Call& call, bool has_dynamic_sizes)
+      : graph_(graph), call_(call), has_dynamic_sizes_(has_dynamic_sizes) {}
 
   Result<std::optional<std::vector<DecompositionStep>>> run() {
     const Arguments args(call_);
@@ -33,6 +34,9 @@ class AttentionDecomposition {
       return error(Code::InvalidArgument, "node '", call_.name, "' attends to less than matrices");
     }
     ENN_ASSIGN(const bool grouped, args.boolean("enable_gqa", false));
+    ENN_ASSIGN(const bool causal, args.boolean("is_causal", false));
+    if (shape.back() == kDynamicSize || ((grouped || causal) && has_dynamic_sizes_))
+      return std::optional<std::vector<DecompositionStep>>();
     if (grouped) {
       ENN_ASSIGN(key, repeated(key, shape));
       ENN_ASSIGN(value, repeated(value, shape));
@@ -50,7 +54,6 @@ class AttentionDecomposition {
     ENN_ASSIGN(ValueId scores, product(scaled, turned));
     bool masked = false;
     ENN_ASSIGN(const ValueId given, args.optional_tensor("attn_mask"));
-    ENN_ASSIGN(const bool causal, args.boolean("is_causal", false));
     if (given != kNone) {
       ENN_ASSIGN(scores, sum(scores, additive(given)));
       masked = true;
@@ -179,6 +182,7 @@ class AttentionDecomposition {
 
   const Graph& graph_;
   const Call& call_;
+  bool has_dynamic_sizes_;
   std::vector<DecompositionStep> steps_;
 };
 
@@ -186,8 +190,20 @@ class AttentionDecomposition {
 
 Result<std::optional<std::vector<DecompositionStep>>> decompose_attention(const Graph& graph,
                                                                           const Call& call) {
-  if (is_left_to_others(graph, call)) return std::optional<std::vector<DecompositionStep>>();
-  return AttentionDecomposition(graph, call).run();
+  bool has_dynamic_sizes = false;
+  for (const auto& [name, argument] : call.arguments) {
+    if (std::holds_alternative<SymbolArgument>(argument))
+      return std::optional<std::vector<DecompositionStep>>();
+    const auto* const tensor = std::get_if<TensorArgument>(&argument);
+    if (tensor == nullptr || tensor->id == kNone) continue;
+    const TensorType& type = graph.value(tensor->id).type;
+    if (!is_known(type.dtype)) return std::optional<std::vector<DecompositionStep>>();
+    has_dynamic_sizes |= dynamic_dim(type.shape) >= 0;
+  }
+  auto steps = AttentionDecomposition(graph, call, has_dynamic_sizes).run();
+  // Dynamic sizes that differ may be equal when it runs, which only torch knows.
+  if (!steps.ok() && has_dynamic_sizes) return std::optional<std::vector<DecompositionStep>>();
+  return steps;
 }
 
 }  // namespace enn
