@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <limits>
+#include <system_error>
 #include <vector>
 
 namespace enn {
@@ -92,6 +95,31 @@ const Function* find_function(std::string_view name) {
   return found == kFunctions.end() ? nullptr : found;
 }
 
+// From a real number to an integer.
+struct Rounding {
+  std::string_view name;
+  double (*compute)(double);
+};
+
+constexpr std::array kRoundings{
+    Rounding{"TruncToInt", [](double x) { return std::trunc(x); }},
+    Rounding{"FloorToInt", [](double x) { return std::floor(x); }},
+    Rounding{"CeilToInt", [](double x) { return std::ceil(x); }},
+};
+
+const Rounding* find_rounding(std::string_view name) {
+  const auto* const found = std::ranges::find(kRoundings, name, &Rounding::name);
+  return found == kRoundings.end() ? nullptr : found;
+}
+
+// What stands below a rounding: products, sums and quotients of real numbers.
+constexpr std::array<std::string_view, 3> kReals{"Float", "ToFloat", "IntTrueDiv"};
+
+bool is_known_function(std::string_view name) {
+  return find_function(name) != nullptr || find_rounding(name) != nullptr ||
+         std::ranges::find(kReals, name) != kReals.end();
+}
+
 // Calls within calls. Nothing stands for what cannot be read or computed.
 class ExpressionReader {
  public:
@@ -124,6 +152,7 @@ class ExpressionReader {
     if (is_digit(name[0])) return number(name, negative);
     if (negative || !take("(")) return std::nullopt;
     if (name == "Symbol") return symbol();
+    if (const Rounding* const rounding = find_rounding(name)) return rounded(*rounding, depth);
     Values operands;
     do {
       const Value operand = expression(depth + 1);
@@ -136,18 +165,83 @@ class ExpressionReader {
     return function->compute(operands);
   }
 
-  // The name, then assumptions such as "integer=True".
-  Value symbol() {
-    if (!take("'")) return std::nullopt;
+  Value rounded(const Rounding& rounding, int depth) {
+    constexpr double kMostExact = 9007199254740992.0;  // 2^53
+    const std::optional<double> operand = real(depth + 1);
+    if (!operand || !take(")")) return std::nullopt;
+    const double result = rounding.compute(*operand);
+    if (!(std::abs(result) <= kMostExact)) return std::nullopt;
+    return static_cast<std::int64_t>(result);
+  }
+
+  // In double, as Python computes it. An integer stands for itself.
+  std::optional<double> real(int depth) {
+    if (depth > kDeepest) return std::nullopt;
+    const std::size_t begin = at_;
     const std::string_view name = word();
+    const bool is_product = name == "Mul";
+    if ((is_product || name == "Add") && take("(")) {
+      double out = is_product ? 1.0 : 0.0;
+      do {
+        const std::optional<double> operand = real(depth + 1);
+        if (!operand) return std::nullopt;
+        out = is_product ? out * *operand : out + *operand;
+      } while (take(", "));
+      return take(")") ? std::optional(out) : std::nullopt;
+    }
+    if (name == "Float" && take("(")) return literal();
+    if (name == "ToFloat" && take("(")) {
+      const Value value = expression(depth + 1);
+      if (!value || !take(")")) return std::nullopt;
+      return static_cast<double>(*value);
+    }
+    if (name == "IntTrueDiv" && take("(")) {
+      const Value a = expression(depth + 1);
+      if (!a || !take(", ")) return std::nullopt;
+      const Value b = expression(depth + 1);
+      if (!b || *b == 0 || !take(")")) return std::nullopt;
+      return static_cast<double>(*a) / static_cast<double>(*b);
+    }
+    at_ = begin;
+    const Value value = expression(depth + 1);
+    if (!value) return std::nullopt;
+    return static_cast<double>(*value);
+  }
+
+  // "'0.5', precision=53)"
+  std::optional<double> literal() {
+    const std::optional<std::string_view> text = quoted();
+    if (!text || !take_assumptions()) return std::nullopt;
+    double out = 0;
+    const auto [end, failure] = std::from_chars(text->data(), text->data() + text->size(), out);
+    if (failure != std::errc() || end != text->data() + text->size()) return std::nullopt;
+    return out;
+  }
+
+  // "'s77', positive=True, integer=True)"
+  Value symbol() {
+    const std::optional<std::string_view> name = quoted();
+    if (!name || !take_assumptions()) return std::nullopt;
+    return value_of_(*name);
+  }
+
+  std::optional<std::string_view> quoted() {
     if (!take("'")) return std::nullopt;
+    const std::string_view rest = text_.substr(at_);
+    const std::size_t size = rest.find('\'');
+    if (size == std::string_view::npos) return std::nullopt;
+    at_ += size + 1;
+    return rest.substr(0, size);
+  }
+
+  // Of a symbol or a number, up to the end of the call.
+  bool take_assumptions() {
     while (take(", ")) {
       word();
-      if (!take("=")) return std::nullopt;
+      if (!take("=")) return false;
       word();
     }
-    if (!take(")")) return std::nullopt;
-    return value_of_(name);
+    return take(")");
   }
 
   static Value number(std::string_view digits, bool negative) {
@@ -182,7 +276,7 @@ std::optional<std::set<std::string, std::less<>>> symbols_of(std::string_view ex
       --begin;
     const std::string_view name = expression.substr(begin, at - begin);
     if (name != "Symbol") {
-      if (find_function(name) == nullptr) return std::nullopt;
+      if (!is_known_function(name)) return std::nullopt;
       continue;
     }
     const std::string_view rest = expression.substr(at + 1);

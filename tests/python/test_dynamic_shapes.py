@@ -83,6 +83,21 @@ class Tokens(nn.Module):
         return tokens.transpose(1, 2).reshape(batch, width, rows, columns)
 
 
+class Upscaled(nn.Module):
+    """Sizes that are computed in real numbers: up and down by factors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.out = nn.Conv2d(16, 4, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        maps = torch.relu(self.conv(image))
+        half = nn.functional.interpolate(maps, scale_factor=0.5, mode="nearest")
+        back = nn.functional.interpolate(half, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return nn.functional.interpolate(self.out(torch.cat([maps, back], 1)), scale_factor=1.5, mode="nearest")
+
+
 class Recognizer(nn.Module):
     """One-dimensional convolutions over any length."""
 
@@ -119,6 +134,12 @@ CASES = {
         FusedAttention, {0: Dim("batch", min=1, max=8)}, (2, 10, 32), ((1, 10, 32), (8, 10, 32), (3, 10, 32))
     ),
     "tokens": Case(Tokens, PATCHES, (1, 3, 16, 24), ((1, 3, 8, 8), (1, 3, 64, 64), (1, 3, 16, 24), (1, 3, 8, 60))),
+    "upscaled": Case(
+        Upscaled,
+        {2: 2 * Dim("rows", min=2, max=16), 3: 2 * Dim("columns", min=2, max=16)},
+        (1, 3, 16, 24),
+        ((1, 3, 4, 4), (1, 3, 32, 32), (1, 3, 16, 24), (1, 3, 6, 30)),
+    ),
     "recognizer": Case(
         Recognizer, {2: Dim("samples", min=100, max=400)}, (1, 1, 200), ((1, 1, 100), (1, 1, 400), (1, 1, 333))
     ),
