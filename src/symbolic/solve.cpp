@@ -1,9 +1,7 @@
 #include "symbolic/solve.hpp"
 
 #include <algorithm>
-#include <optional>
 #include <set>
-#include <string_view>
 
 #include "base/expression.hpp"
 
@@ -32,7 +30,7 @@ class Solver {
       ENN_TRY(take(chosen));
     }
     for (const Equation& equation : equations) {
-      if (evaluate(equation.expression) != equation.value) return no_solution(equation);
+      if (evaluate(equation.expression, values_) != equation.value) return no_solution(equation);
     }
     return std::move(values_);
   }
@@ -66,7 +64,7 @@ class Solver {
   std::optional<std::int64_t> smallest(const Equation& equation, const std::string& symbol) {
     const auto reaches = [&](std::int64_t candidate) {
       values_[symbol] = candidate;
-      const auto value = evaluate(equation.expression);
+      const auto value = evaluate(equation.expression, values_);
       return value && *value >= equation.value;
     };
     std::int64_t high = 1;
@@ -82,15 +80,6 @@ class Solver {
     return high;
   }
 
-  [[nodiscard]] std::optional<std::int64_t> evaluate(std::string_view expression) const {
-    return evaluate_expression(expression,
-                               [&](std::string_view symbol) -> std::optional<std::int64_t> {
-                                 const auto found = values_.find(symbol);
-                                 if (found == values_.end()) return std::nullopt;
-                                 return found->second;
-                               });
-  }
-
   static Status no_solution(const Equation& equation) {
     return error(Code::InvalidArgument, equation.what, " is ", equation.value,
                  ", which is no size that the model was exported for");
@@ -101,6 +90,15 @@ class Solver {
 };
 
 }  // namespace
+
+std::optional<std::int64_t> evaluate(std::string_view expression, const SymbolValues& values) {
+  return evaluate_expression(expression,
+                             [&](std::string_view symbol) -> std::optional<std::int64_t> {
+                               const auto found = values.find(symbol);
+                               if (found == values.end()) return std::nullopt;
+                               return found->second;
+                             });
+}
 
 Result<SymbolValues> solve(const std::vector<Equation>& equations) {
   return Solver().solve(equations);

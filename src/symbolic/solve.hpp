@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "enn/result.hpp"
@@ -11,6 +13,10 @@
 namespace enn {
 
 using SymbolValues = std::map<std::string, std::int64_t, std::less<>>;
+
+// evaluate_expression (base/expression.hpp) with these values.
+[[nodiscard]] std::optional<std::int64_t> evaluate(std::string_view expression,
+                                                   const SymbolValues& values);
 
 // `expression` has come to `value`. `what` names it in messages: "dimension 2 of input 'x'".
 struct Equation {

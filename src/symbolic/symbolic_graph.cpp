@@ -5,7 +5,6 @@
 #include <optional>
 #include <set>
 
-#include "base/expression.hpp"
 #include "base/printable.hpp"
 #include "symbolic/solve.hpp"
 
@@ -20,12 +19,7 @@ class Binder {
 
   [[nodiscard]] Result<std::int64_t> integer(const SymbolicInteger& integer) const {
     if (integer.expression.empty()) return std::int64_t{integer.value};
-    const auto value = evaluate_expression(
-        integer.expression, [&](std::string_view symbol) -> std::optional<std::int64_t> {
-          const auto found = symbols_.find(symbol);
-          if (found == symbols_.end()) return std::nullopt;
-          return found->second;
-        });
+    const auto value = evaluate(integer.expression, symbols_);
     if (value) return *value;
     return error(Code::InvalidProgram, "'", printable_text(integer.expression),
                  "' does not follow from the sizes of the inputs");
