@@ -1,7 +1,7 @@
 """Every network of benchmarks/networks at a small size: one delegate call, nothing outside, Q/DQ results.
 
-Of equal blocks that follow each other two are kept: most of the time is ExecuTorch's, once per node.
-benchmarks/all_models.py has the whole networks.
+Of equal blocks that follow each other three are kept (as many stand side by side in DeepLab): most of the time is
+ExecuTorch's, once per node. benchmarks/all_models.py has the whole networks.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ def shortened(model: nn.Module) -> nn.Module:
         kinds = []
         for name, block in list(blocks.named_children()):
             shapes = {key: tensor.shape for key, tensor in block.state_dict().items()}
-            if shapes and kinds[-2:] == [(type(block), shapes)] * 2:
+            if shapes and kinds[-3:] == [(type(block), shapes)] * 3:
                 delattr(blocks, name)
             else:
                 kinds.append((type(block), shapes))
