@@ -50,7 +50,10 @@ def save(path: str | None, results: dict[str, Any]) -> None:
 
 
 def quantize_for_xnnpack(
-    model: torch.nn.Module, samples: list[torch.Tensor], inputs: tuple[torch.Tensor, ...]
+    model: torch.nn.Module,
+    samples: list[torch.Tensor],
+    inputs: tuple[torch.Tensor, ...],
+    dynamic_shapes: Any = None,
 ) -> torch.fx.GraphModule:
     """Steps 1 to 5 with ExecuTorch's XNNPACK quantizer, symmetric and per channel."""
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
@@ -59,10 +62,13 @@ def quantize_for_xnnpack(
     )
 
     quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
-    return common.quantize(model, samples, inputs, quantizer)
+    return common.quantize(model, samples, inputs, quantizer, dynamic_shapes=dynamic_shapes)
 
 
-def xnnpack_program(quantized: torch.fx.GraphModule, inputs: tuple[torch.Tensor, ...]) -> bytes:
+def xnnpack_program(
+    quantized: torch.fx.GraphModule, inputs: tuple[torch.Tensor, ...], dynamic_shapes: Any = None
+) -> bytes:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
-    return common.lower(quantized, inputs, XnnpackPartitioner()).to_executorch().buffer
+    lowered = common.lower(quantized, inputs, XnnpackPartitioner(), dynamic_shapes=dynamic_shapes)
+    return lowered.to_executorch().buffer

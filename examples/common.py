@@ -77,6 +77,7 @@ def quantize(
     quantizer: Any = None,
     is_per_channel: bool = True,
     fold_quantize: bool = True,
+    dynamic_shapes: Any = None,
 ) -> torch.fx.GraphModule:
     """Steps 1 to 5 of the documented flow."""
     from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer
@@ -85,20 +86,27 @@ def quantize(
     if quantizer is None:
         quantizer = EnnQuantizer()
         quantizer.set_quant_params("A8W8", is_per_channel, False)
-    prepared = prepare_pt2e(torch.export.export(model, inputs).module(), quantizer)
+    exported = torch.export.export(model, inputs, dynamic_shapes=dynamic_shapes)
+    prepared = prepare_pt2e(exported.module(), quantizer)
     with torch.no_grad():
         for sample in samples:
             prepared(*(sample if isinstance(sample, tuple) else (sample,)))
     return convert_pt2e(prepared, fold_quantize=fold_quantize)
 
 
-def lower(quantized: torch.nn.Module, inputs: tuple[torch.Tensor, ...], partitioner: Any = None, config: Any = None):
+def lower(
+    quantized: torch.nn.Module,
+    inputs: tuple[torch.Tensor, ...],
+    partitioner: Any = None,
+    config: Any = None,
+    dynamic_shapes: Any = None,
+):
     """Step 6 up to the edge program; .to_executorch() of the result ends it."""
     from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
     return to_edge_transform_and_lower(
-        torch.export.export(quantized, inputs),
+        torch.export.export(quantized, inputs, dynamic_shapes=dynamic_shapes),
         partitioner=[EnnPartitioner() if partitioner is None else partitioner],
         compile_config=config,
     )

@@ -147,16 +147,12 @@ CASES = {
 
 
 def quantize(model: nn.Module, inputs: Inputs, dynamic_shapes: Any) -> nn.Module:
-    prepared = prepare_pt2e(export(model, inputs, dynamic_shapes=dynamic_shapes).module(), EnnQuantizer())
-    with torch.no_grad():
-        prepared(*inputs)
-    return convert_pt2e(prepared)
+    return common.quantize(model, [inputs], inputs, dynamic_shapes=dynamic_shapes)
 
 
 def lower(model: nn.Module, inputs: Inputs, dynamic_shapes: Any) -> tuple[Any, EnnPartitioner]:
     partitioner = EnnPartitioner()
-    exported = export(model, inputs, dynamic_shapes=dynamic_shapes)
-    return to_edge_transform_and_lower(exported, partitioner=[partitioner]), partitioner
+    return common.lower(model, inputs, partitioner, dynamic_shapes=dynamic_shapes), partitioner
 
 
 def calls_of(lowered: Any) -> int:
