@@ -1,11 +1,6 @@
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
-#include <nanobind/stl/set.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
-
-#include <optional>
-#include <set>
 
 #include "arguments.hpp"
 #include "base/expression.hpp"

@@ -4,6 +4,7 @@ Sizes that only a run knows (SymInt) become those of the example that the model 
 from the sizes of the inputs; import_symbolic keeps them as expressions.
 """
 
+import functools
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -257,7 +258,7 @@ class _Importer:
     def _size(self, value: Any) -> Any:
         """An integer as this import writes it; None for one that does not follow from the sizes of the inputs."""
         if isinstance(value, torch.SymInt):
-            return int(value.node.hint) if _expression(value) is not None else None
+            return _example(value) if _expression(value) is not None else None
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
@@ -358,9 +359,12 @@ def _dtype_name(tensor: torch.Tensor) -> str:
 
 def _expression(value: torch.SymInt) -> str | None:
     """A size over the symbols of the inputs, as the core reads it; None for one that depends on values."""
-    if not value.node.has_hint():
-        return None
-    text = sympy.srepr(value.node.expr)
+    return _text(value.node.expr) if value.node.has_hint() else None
+
+
+@functools.lru_cache(maxsize=4096)  # many tensors have the same sizes
+def _text(expression: sympy.Expr) -> str | None:
+    text = sympy.srepr(expression)
     return text if _core.is_expression(text) else None
 
 

@@ -1,6 +1,5 @@
 #include "base/payload_header.hpp"
 
-#include <cstdint>
 #include <cstring>
 
 #include "base/checksum.hpp"
@@ -12,8 +11,8 @@ void write_payload_header(std::span<std::byte> payload) {
     std::memcpy(payload.data() + at, &value, sizeof value);
   };
   const std::span<const std::byte> body = payload.subspan(kPayloadHeaderBytes);
-  std::memcpy(payload.data(), "ENN1", 4);
-  store(4, std::uint32_t{1});
+  store(0, kPayloadMagic);
+  store(4, kPayloadHeaderVersion);
   store(8, std::uint64_t{body.size()});
   store(16, crc32c(body));
   store(20, crc32c(payload.first(20)));

@@ -98,6 +98,9 @@ class LoadedMethod {
  public:
   virtual ~LoadedMethod() = default;
 
+  // Whether the payload that it was loaded from may be freed.
+  [[nodiscard]] virtual bool owns_payload() const = 0;
+
   [[nodiscard]] Status execute(Span<EValue*> args) {
     ENN_ASSIGN(Program* const program, prepare(args));
     RuntimeParallel parallel;
@@ -147,6 +150,8 @@ class StaticMethod final : public LoadedMethod {
     std::iota(numbers_.begin(), numbers_.end(), std::size_t{0});
   }
 
+  [[nodiscard]] bool owns_payload() const override { return program_->owns_payload(); }
+
  protected:
   [[nodiscard]] Result<Program*> prepare(Span<EValue*> args) override {
     ENN_TRY(check_count(args, numbers_.size(), program_->outputs().size()));
@@ -167,6 +172,8 @@ class SymbolicMethod final : public LoadedMethod {
       if (!program_->integer_inputs()[i]) numbers_.push_back(i);
     }
   }
+
+  [[nodiscard]] bool owns_payload() const override { return true; }
 
  protected:
   [[nodiscard]] Result<Program*> prepare(Span<EValue*> args) override {
@@ -216,16 +223,13 @@ class SymbolicMethod final : public LoadedMethod {
   std::vector<Shape> sizes_;
 };
 
-// `freed`: whether the payload is no longer needed.
-Result<std::unique_ptr<LoadedMethod>> load_method(std::span<const std::byte> payload, bool& freed) {
+Result<std::unique_ptr<LoadedMethod>> load_method(std::span<const std::byte> payload) {
   const LoadOptions options{.isa = {}, .max_threads = most_threads()};
   if (SymbolicProgram::holds(payload)) {
     ENN_ASSIGN(auto program, SymbolicProgram::load(payload, options));
-    freed = true;
     return std::unique_ptr<LoadedMethod>(std::make_unique<SymbolicMethod>(std::move(program)));
   }
   ENN_ASSIGN(auto program, Program::load(payload, options));
-  freed = program->owns_payload();
   return std::unique_ptr<LoadedMethod>(std::make_unique<StaticMethod>(std::move(program)));
 }
 
@@ -240,10 +244,9 @@ class EnnBackend final : public executorch::runtime::BackendInterface {
     const auto data = processed->data_safe();
     if (!data.ok()) return data.error();
     const std::span payload(static_cast<const std::byte*>(data.get()), processed->size());
-    bool freed = false;
-    auto loaded = load_method(payload, freed);
+    auto loaded = load_method(payload);
     if (!loaded.ok()) return report(loaded.status());
-    if (freed) processed->Free();
+    if (loaded.value()->owns_payload()) processed->Free();
     ++loaded_methods;
     return std::move(loaded).value().release();
   }

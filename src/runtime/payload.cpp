@@ -5,13 +5,10 @@
 #include <cstring>
 
 #include "base/checksum.hpp"
+#include "base/payload_header.hpp"
 
 namespace enn {
 namespace {
-
-constexpr std::size_t kHeaderBytes = 64;
-constexpr std::uint32_t kHeaderVersion = 1;
-constexpr char kMagic[] = {'E', 'N', 'N', '1'};
 
 // Little-endian, at any address.
 template <typename Integer>
@@ -26,11 +23,11 @@ Integer load(std::span<const std::byte> bytes, std::size_t at) {
 }  // namespace
 
 Result<std::span<const std::byte>> open_payload(std::span<const std::byte> payload) {
-  if (payload.size() < kHeaderBytes) {
+  if (payload.size() < kPayloadHeaderBytes) {
     return error(Code::InvalidProgram, "the program is cut off: ", payload.size(),
-                 " bytes, fewer than its header's ", kHeaderBytes);
+                 " bytes, fewer than its header's ", kPayloadHeaderBytes);
   }
-  if (std::memcmp(payload.data(), kMagic, sizeof kMagic) != 0) {
+  if (std::memcmp(payload.data(), kPayloadMagic.data(), kPayloadMagic.size()) != 0) {
     return error(Code::InvalidProgram,
                  "the bytes are not an ENN program: they do not begin with ENN1");
   }
@@ -38,16 +35,16 @@ Result<std::span<const std::byte>> open_payload(std::span<const std::byte> paylo
     return error(Code::InvalidProgram, "the program is damaged: its header's checksum is wrong");
   }
   const auto version = load<std::uint32_t>(payload, 4);
-  if (version != kHeaderVersion) {
+  if (version != kPayloadHeaderVersion) {
     return error(Code::InvalidProgram, "the program's header has version ", version,
-                 ", this runtime reads version ", kHeaderVersion);
+                 ", this runtime reads version ", kPayloadHeaderVersion);
   }
-  const auto reserved = payload.subspan(24, kHeaderBytes - 24);
+  const auto reserved = payload.subspan(24, kPayloadHeaderBytes - 24);
   if (std::any_of(reserved.begin(), reserved.end(),
                   [](std::byte b) { return b != std::byte{0}; })) {
     return error(Code::InvalidProgram, "the program is damaged: reserved bytes are not zero");
   }
-  const auto body = payload.subspan(kHeaderBytes);
+  const auto body = payload.subspan(kPayloadHeaderBytes);
   const auto size = load<std::uint64_t>(payload, 8);
   if (size != body.size()) {
     return error(Code::InvalidProgram, "the program has ", body.size(),

@@ -11,6 +11,7 @@
 #include "runtime/payload.hpp"
 #include "runtime/printable.hpp"
 #include "runtime/tensors.hpp"
+#include "symbolic_generated.h"
 
 namespace enn {
 namespace {
@@ -160,7 +161,7 @@ class LoadedProgram final : public Program {
     }
     const auto* const bytes = reinterpret_cast<const std::uint8_t*>(body.data());
     flatbuffers::Verifier verifier(bytes, body.size(), kMaxDepth, kMaxTables);
-    if (flatbuffers::BufferHasIdentifier(bytes, "ENNS")) {
+    if (symbolic::GraphBufferHasIdentifier(bytes)) {
       return error(Code::Unsupported,
                    "the program has sizes that only a run knows: ExecuTorch's runtime runs it");
     }

@@ -1,6 +1,4 @@
 // SymbolicGraph as the FlatBuffer of schema/symbolic.fbs.
-#include <algorithm>
-#include <array>
 #include <cstring>
 #include <memory>
 #include <set>

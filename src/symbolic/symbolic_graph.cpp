@@ -1,9 +1,9 @@
 #include "symbolic/symbolic_graph.hpp"
 
 #include <algorithm>
-#include <memory>
-#include <optional>
+#include <map>
 #include <set>
+#include <string_view>
 
 #include "base/printable.hpp"
 #include "symbolic/solve.hpp"

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <list>
 #include <utility>
 #include <vector>
@@ -11,14 +10,13 @@
 #include "compiler/compiler.hpp"
 #include "runtime/payload.hpp"
 #include "symbolic/symbolic_graph.hpp"
+#include "symbolic_generated.h"
 
 namespace enn {
 namespace {
 
 constexpr std::size_t kBodyAlignment = 16;
 constexpr std::size_t kMostSpecializations = 4;
-// Of the FlatBuffer's identifier, behind the offset of its root.
-constexpr std::size_t kIdentifierAt = 4;
 
 class LoadedSymbolicProgram final : public SymbolicProgram {
  public:
@@ -66,8 +64,9 @@ class LoadedSymbolicProgram final : public SymbolicProgram {
 }  // namespace
 
 bool SymbolicProgram::holds(std::span<const std::byte> payload) noexcept {
-  constexpr std::size_t kAt = kPayloadHeaderBytes + kIdentifierAt;
-  return payload.size() >= kAt + 4 && std::memcmp(payload.data() + kAt, "ENNS", 4) == 0;
+  constexpr std::size_t kRootAndIdentifier = 8;
+  return payload.size() >= kPayloadHeaderBytes + kRootAndIdentifier &&
+         symbolic::GraphBufferHasIdentifier(payload.data() + kPayloadHeaderBytes);
 }
 
 Result<std::unique_ptr<SymbolicProgram>> SymbolicProgram::load(std::span<const std::byte> payload,
