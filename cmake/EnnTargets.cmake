@@ -11,6 +11,18 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
 
+# Most of the time to compile a source goes into its headers. With CMAKE_UNITY_BUILD (wheels, the presets
+# "release" and "asan") so many sources of a folder are compiled as one; names in their anonymous namespaces
+# must differ.
+if(NOT DEFINED CMAKE_UNITY_BUILD_BATCH_SIZE)
+  set(CMAKE_UNITY_BUILD_BATCH_SIZE 16)
+endif()
+# Only loops over tensors gain from -O3: enn_optimize_loops(<target>) asks for it.
+string(REPLACE "-O3" "-O2" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
+function(enn_optimize_loops target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O3>)
+endfunction()
+
 # -ffp-contract=off: a fused multiply-add happens only where the source says so, else results would differ
 # between compilers and ISAs.
 #

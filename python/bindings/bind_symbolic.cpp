@@ -47,9 +47,10 @@ bool holds_expression(nb::handle value) {
   return false;
 }
 
-std::vector<ValueId> add_call(SymbolicGraph& graph, std::string target, std::string name,
-                              const PyArguments& arguments,
-                              const std::vector<PySymbolicType>& results, std::string source) {
+std::vector<ValueId> add_symbolic_call(SymbolicGraph& graph, std::string target, std::string name,
+                                       const PyArguments& arguments,
+                                       const std::vector<PySymbolicType>& results,
+                                       std::string source) {
   SymbolicCall call;
   call.call = {std::move(target), std::move(name), {}, {}, std::move(source)};
   for (const auto& [key, value] : arguments) {
@@ -109,7 +110,7 @@ void bind_symbolic(nb::module_& module) {
             return graph.add_constant(std::move(name), std::move(checked), std::move(data));
           },
           nb::arg("name"), nb::arg("type"), nb::arg("bytes"))
-      .def("add_call", &add_call, nb::arg("target"), nb::arg("name"), nb::arg("arguments"),
+      .def("add_call", &add_symbolic_call, nb::arg("target"), nb::arg("name"), nb::arg("arguments"),
            nb::arg("results"), nb::arg("source") = "", "The values that the call gives.")
       .def("set_outputs", &SymbolicGraph::set_outputs, nb::arg("values"))
       .def(

@@ -10,8 +10,6 @@ namespace {
 
 constexpr int kRaw = -MAX_WBITS;
 constexpr int kGzip = MAX_WBITS + 16;
-// Deflate turns one byte into at most 1032.
-constexpr std::uint64_t kLargestRatio = 1032;
 constexpr std::size_t kStep = std::size_t{1} << 20U;
 
 // The output grows with what was unpacked, never with what a header says.
@@ -61,7 +59,7 @@ Result<std::vector<std::byte>> unpack(std::span<const std::byte> bytes, std::uin
 }  // namespace
 
 Result<std::vector<std::byte>> inflate_raw(std::span<const std::byte> bytes, std::uint64_t size) {
-  if (size / kLargestRatio > bytes.size()) {
+  if (size / kLargestInflation > bytes.size()) {
     return error(Code::InvalidArgument, "it claims ", size, " bytes, more than ", bytes.size(),
                  " compressed ones can hold");
   }

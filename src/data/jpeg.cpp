@@ -47,18 +47,18 @@ void watch_scans(j_common_ptr info) {
   std::longjmp(failure->back, 1);
 }
 
-class Decoder {
+class JpegDecoder {
  public:
-  Decoder() {
+  JpegDecoder() {
     info_.err = jpeg_std_error(&failure_.manager);
     failure_.manager.error_exit = leave;
     failure_.manager.emit_message = note;
     failure_.manager.output_message = say_nothing;
     failure_.message[0] = '\0';
   }
-  Decoder(const Decoder&) = delete;
-  Decoder& operator=(const Decoder&) = delete;
-  ~Decoder() { jpeg_destroy_decompress(&info_); }
+  JpegDecoder(const JpegDecoder&) = delete;
+  JpegDecoder& operator=(const JpegDecoder&) = delete;
+  ~JpegDecoder() { jpeg_destroy_decompress(&info_); }
 
   // False with message() when the library gives up.
   bool read_header(std::span<const std::byte> bytes) {
@@ -97,7 +97,7 @@ class Decoder {
 }  // namespace
 
 Result<Image> decode_jpeg(std::span<const std::byte> bytes, const DataLimits& limits) {
-  Decoder decoder;
+  JpegDecoder decoder;
   if (!decoder.read_header(bytes)) return decoder.status();
   jpeg_decompress_struct& info = decoder.info();
   const std::uint64_t count = std::uint64_t{info.image_width} * info.image_height;

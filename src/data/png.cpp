@@ -8,21 +8,20 @@
 
 #include "archive/zip.hpp"
 #include "data/decoders.hpp"
+#include "data/inflate.hpp"
 
 namespace enn {
 namespace {
 
-// Deflate turns one byte into at most 1032.
-constexpr std::uint64_t kLargestRatio = 1032;
 constexpr png_alloc_size_t kLargestChunk = png_alloc_size_t{8} << 20U;
 constexpr png_uint_32 kMostChunks = 128;
 
-class Decoder {
+class PngDecoder {
  public:
-  explicit Decoder(std::span<const std::byte> bytes) : rest_(bytes) { message_[0] = '\0'; }
-  Decoder(const Decoder&) = delete;
-  Decoder& operator=(const Decoder&) = delete;
-  ~Decoder() { png_destroy_read_struct(&png_, &info_, nullptr); }
+  explicit PngDecoder(std::span<const std::byte> bytes) : rest_(bytes) { message_[0] = '\0'; }
+  PngDecoder(const PngDecoder&) = delete;
+  PngDecoder& operator=(const PngDecoder&) = delete;
+  ~PngDecoder() { png_destroy_read_struct(&png_, &info_, nullptr); }
 
   // False with status() when the library gives up.
   bool read_header(std::uint64_t max_pixels) {
@@ -76,13 +75,13 @@ class Decoder {
 
  private:
   [[noreturn]] static void leave(png_structp png, png_const_charp message) {
-    auto* const self = static_cast<Decoder*>(png_get_error_ptr(png));
+    auto* const self = static_cast<PngDecoder*>(png_get_error_ptr(png));
     std::snprintf(self->message_, sizeof(self->message_), "%s", message);
     png_longjmp(png, 1);
   }
   static void ignore(png_structp /*png*/, png_const_charp /*message*/) {}
   static void give(png_structp png, png_bytep out, std::size_t count) {
-    auto* const self = static_cast<Decoder*>(png_get_io_ptr(png));
+    auto* const self = static_cast<PngDecoder*>(png_get_io_ptr(png));
     if (count > self->rest_.size()) png_error(png, "it ends too early");
     std::memcpy(out, self->rest_.data(), count);
     self->rest_ = self->rest_.subspan(count);
@@ -98,14 +97,14 @@ class Decoder {
 }  // namespace
 
 Result<Image> decode_png(std::span<const std::byte> bytes, const DataLimits& limits) {
-  Decoder decoder(bytes);
+  PngDecoder decoder(bytes);
   if (!decoder.read_header(limits.max_pixels)) return decoder.status();
   const std::uint64_t count = std::uint64_t{decoder.width()} * decoder.height();
   if (count > limits.max_pixels) {
     return error(Code::ResourceExhausted, "it has ", decoder.width(), " x ", decoder.height(),
                  " pixels, more than ", limits.max_pixels, " in all");
   }
-  if (decoder.row_bytes() * std::uint64_t{decoder.height()} / kLargestRatio > bytes.size()) {
+  if (decoder.row_bytes() * std::uint64_t{decoder.height()} / kLargestInflation > bytes.size()) {
     return error(Code::InvalidArgument, "it claims ", decoder.width(), " x ", decoder.height(),
                  " pixels, more than ", bytes.size(), " bytes of PNG can hold");
   }

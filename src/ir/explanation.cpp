@@ -10,7 +10,7 @@ namespace enn {
 namespace {
 
 // RFC 8259, with everything outside printable ASCII escaped byte by byte.
-std::string quoted(std::string_view text) {
+std::string json_quoted(std::string_view text) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string out = "\"";
   for (const char c : text) {
@@ -31,19 +31,19 @@ std::string quoted(std::string_view text) {
 
 void add_member(std::string& object, std::string_view name, const std::string& json) {
   if (!object.empty()) object += ", ";
-  object += quoted(name) + ": " + json;
+  object += json_quoted(name) + ": " + json;
 }
 
 std::string json_of(const Facts& facts) {
   std::string members;
-  for (const auto& [name, value] : facts) add_member(members, name, quoted(value));
+  for (const auto& [name, value] : facts) add_member(members, name, json_quoted(value));
   return "{" + members + "}";
 }
 
 std::string json_of(const Explanation& row) {
   std::string members;
   const auto text = [&](std::string_view name, const std::string& value) {
-    if (!value.empty()) add_member(members, name, quoted(value));
+    if (!value.empty()) add_member(members, name, json_quoted(value));
   };
   text("kind", row.kind);
   text("name", row.name);

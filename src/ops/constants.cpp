@@ -37,6 +37,11 @@ Status not_constant(const Graph& graph, ValueId id, std::string_view what) {
 
 }  // namespace
 
+bool is_float_constant(const Graph& graph, ValueId id) {
+  return id != kNone && graph.value(id).is_constant() &&
+         graph.value(id).type.dtype == DType::Float32;
+}
+
 Result<std::vector<float>> constant_floats(const Graph& graph, ValueId id) {
   const Value& value = graph.value(id);
   if (!value.is_constant() || value.type.dtype != DType::Float32) {

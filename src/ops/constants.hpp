@@ -9,6 +9,9 @@
 
 namespace enn {
 
+// True where `id` names a float32 constant; false for kNone and for what is computed.
+[[nodiscard]] bool is_float_constant(const Graph& graph, ValueId id);
+
 // The elements of a float32 constant, or of a dequantized one, row-major. An error when `id` is not
 // constant.
 [[nodiscard]] Result<std::vector<float>> constant_floats(const Graph& graph, ValueId id);

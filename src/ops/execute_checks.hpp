@@ -43,6 +43,11 @@ template <typename T>
   return {elements.begin(), elements.end()};
 }
 
+// Bytes per element. Precondition: the tensor is not empty.
+[[nodiscard]] inline std::size_t element_size(const TensorInfo& tensor) {
+  return tensor.bytes / static_cast<std::size_t>(tensor.numel);
+}
+
 // `name` is a string literal that says which operand is meant, e.g. "Conv2D input".
 [[nodiscard]] Status check_dtype(std::string_view name, const TensorInfo& tensor,
                                  std::initializer_list<program::DType> allowed);

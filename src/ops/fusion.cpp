@@ -72,7 +72,7 @@ std::optional<FusedSum> sum_behind(const Graph& graph, NodeId node) {
   return FusedSum{sum, add.inputs[add.inputs[0] == result ? 1 : 0]};
 }
 
-bool is_float_constant(const Graph& graph, ValueId id) {
+bool is_float_constant_expression(const Graph& graph, ValueId id) {
   return graph.value(id).type.dtype == DType::Float32 && is_constant_expression(graph, id);
 }
 
@@ -148,9 +148,10 @@ std::optional<FusedSum> affine_sum_of(const Graph& graph, NodeId id) {
   if (!sum) return std::nullopt;
   const TensorType& type = graph.value(node.outputs[0]).type;
   const std::size_t scale = is_constant_expression(graph, node.inputs[0]) ? 0 : 1;
-  if (!is_float_constant(graph, node.inputs[scale]) ||
+  if (!is_float_constant_expression(graph, node.inputs[scale]) ||
       is_constant_expression(graph, node.inputs[1 - scale]) ||
-      !is_float_constant(graph, sum->operand) || graph.value(node.inputs[1 - scale]).type != type ||
+      !is_float_constant_expression(graph, sum->operand) ||
+      graph.value(node.inputs[1 - scale]).type != type ||
       graph.value(graph.node(sum->sum).outputs[0]).type != type) {
     return std::nullopt;
   }

@@ -13,11 +13,6 @@ namespace enn {
 
 namespace {
 
-bool is_float_constant(const Graph& graph, ValueId id) {
-  return id != kNone && graph.value(id).is_constant() &&
-         graph.value(id).type.dtype == DType::Float32;
-}
-
 // The annotation of an operand; null when it has none.
 const Spec* spec_of(const Annotation& annotation, ValueId operand) {
   const auto found = std::find_if(annotation.inputs.begin(), annotation.inputs.end(),

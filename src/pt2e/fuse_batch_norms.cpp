@@ -11,11 +11,6 @@ namespace enn {
 
 namespace {
 
-bool is_float_constant(const Graph& graph, ValueId id) {
-  const Value& value = graph.value(id);
-  return value.is_constant() && value.type.dtype == DType::Float32;
-}
-
 // The convolution that the batch norm is folded into, or kNone.
 NodeId foldable_convolution(const Graph& graph, const Node& norm) {
   if (norm.op != Op::BatchNorm || norm.attrs.boolean("training")) return kNone;

@@ -10,13 +10,13 @@ namespace enn {
 
 namespace {
 
-constexpr auto kBins = static_cast<std::size_t>(kHistogramBins);
+constexpr auto kSearchedBins = static_cast<std::size_t>(kHistogramBins);
 // Fractions of the observed range that are tried.
 constexpr int kSteps = 128;
 
 double bin_width_of(const Histogram& histogram) {
   return (static_cast<double>(histogram.high) - static_cast<double>(histogram.low)) /
-         static_cast<double>(kBins);
+         static_cast<double>(kSearchedBins);
 }
 
 double centre_of(const Histogram& histogram, std::size_t bin) {
@@ -43,7 +43,7 @@ double weight_of_clipping(const Histogram& histogram) {
 double mean_squared_error(const Histogram& histogram, const Grid& grid) {
   const double clipping = weight_of_clipping(histogram);
   double error = 0;
-  for (std::size_t i = 0; i < kBins; ++i) {
+  for (std::size_t i = 0; i < kSearchedBins; ++i) {
     if (histogram.counts[i] == 0) continue;
     const double x = centre_of(histogram, i);
     const auto scale = static_cast<double>(grid.scale);
@@ -59,8 +59,8 @@ double mean_squared_error(const Histogram& histogram, const Grid& grid) {
 double gap(const Histogram& histogram, std::uint64_t tensors, bool above) {
   auto left = static_cast<double>(2 * tensors);
   std::size_t i = 0;
-  for (; i < kBins; ++i) {
-    left -= static_cast<double>(histogram.counts[above ? kBins - 1 - i : i]);
+  for (; i < kSearchedBins; ++i) {
+    left -= static_cast<double>(histogram.counts[above ? kSearchedBins - 1 - i : i]);
     if (left <= 0) break;
   }
   return static_cast<double>(i) * bin_width_of(histogram);
@@ -89,16 +89,16 @@ float fraction(float bound, int step) {
 
 // Infinite when the grid cannot stand for something that was observed.
 double divergence(const Histogram& histogram, const Grid& grid, ClippedRange range) {
-  std::vector<double> expected(kBins);
+  std::vector<double> expected(kSearchedBins);
   std::vector<double> sums(256);
   std::vector<int> filled(256);
-  std::vector<std::size_t> levels(kBins);
-  std::size_t first = kBins;
+  std::vector<std::size_t> levels(kSearchedBins);
+  std::size_t first = kSearchedBins;
   std::size_t last = 0;
   double total = 0;
   double below = 0;
   double above = 0;
-  for (std::size_t i = 0; i < kBins; ++i) {
+  for (std::size_t i = 0; i < kSearchedBins; ++i) {
     const auto count = static_cast<double>(histogram.counts[i]);
     const double x = centre_of(histogram, i);
     total += count;
@@ -117,7 +117,8 @@ double divergence(const Histogram& histogram, const Grid& grid, ClippedRange ran
     sums[levels[i]] += count;
     filled[levels[i]] += count > 0 ? 1 : 0;
   }
-  if (first == kBins || total <= below + above) return std::numeric_limits<double>::infinity();
+  if (first == kSearchedBins || total <= below + above)
+    return std::numeric_limits<double>::infinity();
   const double inside = total - below - above;
   double sum = 0;
   for (std::size_t i = first; i <= last; ++i) {
@@ -141,14 +142,15 @@ ClippedRange search_percentile(const Histogram& histogram, double percent) {
   // How far from an end of the range `outside` values lie, linear within a bin.
   const auto distance = [&](bool from_low) {
     double passed = 0;
-    for (std::size_t i = 0; i < kBins; ++i) {
-      const auto count = static_cast<double>(histogram.counts[from_low ? i : kBins - 1 - i]);
+    for (std::size_t i = 0; i < kSearchedBins; ++i) {
+      const auto count =
+          static_cast<double>(histogram.counts[from_low ? i : kSearchedBins - 1 - i]);
       if (passed + count > outside) {
         return (static_cast<double>(i) + (outside - passed) / count) * width;
       }
       passed += count;
     }
-    return static_cast<double>(kBins) * width;
+    return static_cast<double>(kSearchedBins) * width;
   };
   const double low = static_cast<double>(histogram.low) + distance(true);
   const double high = static_cast<double>(histogram.high) - distance(false);
@@ -182,7 +184,7 @@ ClippedRange search_kl(const Histogram& histogram, const GridOf& grid_of) {
   // Fewer values than bins are no distribution: any cut would fit what little is left.
   double total = 0;
   for (const float count : histogram.counts) total += static_cast<double>(count);
-  if (total < static_cast<double>(kBins)) return best;
+  if (total < static_cast<double>(kSearchedBins)) return best;
   double least = std::numeric_limits<double>::infinity();
   for (int step = kSteps; step > 0; --step) {
     // A bound on the far side of zero is not moved: values beyond it would be clipped to zero.

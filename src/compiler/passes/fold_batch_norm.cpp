@@ -36,11 +36,6 @@ Result<Affine> affine_of(const Graph& graph, const Node& node) {
   return Affine(std::move(out));
 }
 
-bool is_float_constant(const Graph& graph, ValueId id) {
-  const Value& value = graph.value(id);
-  return value.is_constant() && value.type.dtype == DType::Float32;
-}
-
 // The convolution or linear node whose constants can take the affine map, or kNone. A quantized
 // weight stays as it is (attribute output_scale).
 NodeId foldable_producer(const Graph& graph, const Node& node) {

@@ -20,7 +20,7 @@ using enum CpuFeature;
      return make_depthwise_conv(#name, name, problem, max_threads);             \
    }},
 #define ENN_CONV(name) {#name, CpuFeatures{}, name},
-constexpr ConvKernel kKernels[] = {
+constexpr ConvKernel kConvKernels[] = {
 #include "kernels/conv/kernels.def"
 };
 #undef ENN_IGEMM
@@ -46,10 +46,10 @@ ConvFunction conv_function(ConvGate gate, bool multiplies, float step, float slo
           .floor = floor};
 }
 
-std::span<const ConvKernel> conv_kernels() { return kKernels; }
+std::span<const ConvKernel> conv_kernels() { return kConvKernels; }
 
 std::unique_ptr<Conv> make_conv(const ConvProblem& problem, CpuFeatures features, int max_threads) {
-  for (const ConvKernel& kernel : kKernels) {
+  for (const ConvKernel& kernel : kConvKernels) {
     if (!features.contains(kernel.needs)) continue;
     if (auto conv = kernel.make(problem, max_threads)) return conv;
   }

@@ -23,7 +23,7 @@ using enum CpuFeature;
   {#name, needs(__VA_ARGS__), false, rows, columns, lanes, name},
 #define ENN_DEPTHWISE(name, rows, ...) {#name, needs(__VA_ARGS__), true, rows, 1, 1, name},
 #define ENN_REFERENCE(name) {#name, CpuFeatures{}, false, 1, 1, 1, name},
-constexpr ConvF32Kernel kKernels[] = {
+constexpr ConvF32Kernel kConvF32Kernels[] = {
 #include "kernels/conv_f32/kernels.def"
 };
 #undef ENN_GEMM
@@ -44,7 +44,7 @@ std::int64_t group_columns(const ConvF32Kernel& kernel, const ConvGeometry& g) {
 
 }  // namespace
 
-std::span<const ConvF32Kernel> conv_f32_kernels() { return kKernels; }
+std::span<const ConvF32Kernel> conv_f32_kernels() { return kConvF32Kernels; }
 
 bool takes(const ConvF32Kernel& kernel, const ConvGeometry& geometry) {
   return !kernel.depthwise ||
@@ -52,7 +52,7 @@ bool takes(const ConvF32Kernel& kernel, const ConvGeometry& geometry) {
 }
 
 const ConvF32Kernel& best_conv_f32(const ConvGeometry& geometry, CpuFeatures features) {
-  const ConvF32Kernel* kernel = kKernels;
+  const ConvF32Kernel* kernel = kConvF32Kernels;
   while (!features.contains(kernel->needs) || !takes(*kernel, geometry)) ++kernel;
   return *kernel;
 }

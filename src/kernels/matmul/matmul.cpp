@@ -11,7 +11,7 @@ namespace enn {
 namespace {
 
 // Products below which a second thread does not pay.
-constexpr std::int64_t kParallelProducts = 1 << 19;
+constexpr std::int64_t kParallelMatMulProducts = 1 << 19;
 
 // Packs matrices of b in panels of `nr` columns, then multiplies blocks of rows with them. Where
 // there are batches enough for all threads, one packs and multiplies a whole batch in its own part
@@ -65,7 +65,7 @@ class PackedMatMul : public MatMul {
       }
     };
     const bool small =
-        batches_ * problem_.rows * problem_.depth * problem_.columns < kParallelProducts;
+        batches_ * problem_.rows * problem_.depth * problem_.columns < kParallelMatMulProducts;
     if (slots == 1 || jobs == 1 || small) {
       work(0);
     } else {
@@ -282,7 +282,7 @@ using enum CpuFeature;
      return std::make_unique<FloatMatMul>(#name, pack, run, problem, max_threads); \
    }},
 #define ENN_MATMUL_REFERENCE(name, is_float) {#name, CpuFeatures{}, is_float, make_##name},
-constexpr MatMulKernel kKernels[] = {
+constexpr MatMulKernel kMatMulKernels[] = {
 #include "kernels/matmul/kernels.def"
 };
 #undef ENN_MATMUL
@@ -297,11 +297,11 @@ std::unique_ptr<MatMul> make_igemm_matmul(const char* name, const IgemmKernel& k
   return std::make_unique<IgemmMatMul>(name, kernel, pack, problem, max_threads);
 }
 
-std::span<const MatMulKernel> matmul_kernels() { return kKernels; }
+std::span<const MatMulKernel> matmul_kernels() { return kMatMulKernels; }
 
 std::unique_ptr<MatMul> make_matmul(const MatMulProblem& problem, CpuFeatures features,
                                     int max_threads) {
-  for (const MatMulKernel& kernel : kKernels) {
+  for (const MatMulKernel& kernel : kMatMulKernels) {
     if (kernel.is_float != problem.is_float || !features.contains(kernel.needs)) continue;
     return kernel.make(problem, max_threads);
   }

@@ -73,10 +73,6 @@ Result<IndexedWalk> indexed_walk(std::string_view name, const Table& op, Binder&
   return IndexedWalk(std::move(walk));
 }
 
-std::size_t element_size(const TensorInfo& tensor) {
-  return tensor.bytes / static_cast<std::size_t>(tensor.numel);
-}
-
 }  // namespace
 
 Result<OperatorPtr> bind_gather(const program::Gather& op, Binder& binder) {

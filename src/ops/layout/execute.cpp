@@ -8,10 +8,6 @@
 namespace enn {
 namespace {
 
-std::size_t element_size(const TensorInfo& tensor) {
-  return tensor.bytes / static_cast<std::size_t>(tensor.numel);
-}
-
 // One input of a concatenation as rows of bytes: row i goes to output + i * output row + offset.
 struct Part {
   const TensorInfo* tensor = nullptr;

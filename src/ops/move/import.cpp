@@ -15,7 +15,7 @@ namespace {
 
 using List = std::vector<std::int64_t>;
 
-struct Walk {
+struct ImportedWalk {
   List dims;
   List shape;
   List starts;
@@ -23,13 +23,14 @@ struct Walk {
 };
 
 // The operand as it is.
-Walk whole(const Shape& shape) {
-  Walk walk{List(shape.size()), shape, List(shape.size(), 0), List(shape.size(), 1)};
+ImportedWalk whole(const Shape& shape) {
+  ImportedWalk walk{List(shape.size()), shape, List(shape.size(), 0), List(shape.size(), 1)};
   std::iota(walk.dims.begin(), walk.dims.end(), std::int64_t{0});
   return walk;
 }
 
-Result<NodeId> add_strided(Graph& graph, const Call& call, Op op, ValueId input, Walk walk) {
+Result<NodeId> add_strided(Graph& graph, const Call& call, Op op, ValueId input,
+                           ImportedWalk walk) {
   Attributes attrs;
   attrs.set("dims", std::move(walk.dims));
   attrs.set("shape", std::move(walk.shape));
@@ -52,7 +53,7 @@ Result<NodeId> import_slice(Graph& graph, const Call& call, Op op) {
   if (at >= shape.size())
     return error(Code::InvalidArgument, "node '", call.name, "' slices a scalar");
   if (start < 0) start += shape[at];
-  Walk walk = whole(shape);
+  ImportedWalk walk = whole(shape);
   walk.starts[at] = std::clamp<std::int64_t>(start, 0, shape[at]);
   walk.steps[at] = step;
   walk.shape = call.results.front().shape;
@@ -69,7 +70,7 @@ Result<NodeId> import_narrow(Graph& graph, const Call& call, Op op) {
   const auto at = static_cast<std::size_t>(dim);
   if (at >= shape.size())
     return error(Code::InvalidArgument, "node '", call.name, "' narrows a scalar");
-  Walk walk = whole(shape);
+  ImportedWalk walk = whole(shape);
   walk.starts[at] = start < 0 ? start + shape[at] : start;
   walk.shape = call.results.front().shape;
   return add_strided(graph, call, op, input, std::move(walk));
@@ -86,7 +87,7 @@ Result<NodeId> import_select(Graph& graph, const Call& call, Op op) {
   if (at >= shape.size())
     return error(Code::InvalidArgument, "node '", call.name, "' selects from a scalar");
   if (index < 0) index += shape[at];
-  Walk walk = whole(shape);
+  ImportedWalk walk = whole(shape);
   walk.starts[at] = index;
   for (List* list : {&walk.dims, &walk.shape, &walk.steps}) {
     list->erase(list->begin() + static_cast<std::ptrdiff_t>(at));
@@ -104,7 +105,7 @@ Result<NodeId> add_expand(Graph& graph, const Call& call, Op op, ValueId input) 
                  list_str(to));
   }
   const std::size_t added = to.size() - from.size();
-  Walk walk{List(to.size(), -1), to, List(from.size(), 0), List(to.size(), 0)};
+  ImportedWalk walk{List(to.size(), -1), to, List(from.size(), 0), List(to.size(), 0)};
   for (std::size_t d = 0; d < from.size(); ++d) {
     walk.dims[added + d] = static_cast<std::int64_t>(d);
     walk.steps[added + d] = from[d] == 1 ? 0 : 1;
@@ -146,7 +147,7 @@ Result<NodeId> import_flip(Graph& graph, const Call& call, Op op) {
   ENN_ASSIGN(const ValueId input, args.tensor("self"));
   ENN_ASSIGN(const List dims, args.integers("dims"));
   const Shape& shape = graph.value(input).type.shape;
-  Walk walk = whole(shape);
+  ImportedWalk walk = whole(shape);
   for (const std::int64_t dim : dims) {
     ENN_ASSIGN(const std::int64_t counted, normalized_dim(dim, shape.size()));
     const auto at = static_cast<std::size_t>(counted);
