@@ -5,6 +5,7 @@ import csv
 import hashlib
 import importlib.metadata
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
+from packaging.requirements import Requirement
 
 DISTRIBUTION = importlib.metadata.distribution("openenn")
 SITE = Path(sysconfig.get_path("purelib"))
@@ -29,6 +32,30 @@ def test_one_file_in_executorchs_tree() -> None:
     assert sorted(outside) == ["../../../bin/enn", "executorch/backends/samsung/__init__.py"]
     others = [str(file) for file in importlib.metadata.distribution("executorch").files]
     assert not set(others) & set(wheel_files())
+
+
+def test_no_path_of_the_build_machine() -> None:
+    """Libraries are looked for relative to the file that needs them, and no file names the folders of the build."""
+    programs = []
+    for name in wheel_files():
+        data = (SITE / name).read_bytes()
+        assert str(ROOT).encode() not in data, name
+        if data.startswith(b"\x7fELF"):
+            programs.append(Path(name).name.split(".")[0])
+            dynamic = subprocess.run(["readelf", "-d", SITE / name], capture_output=True, text=True, check=True).stdout
+            paths = re.findall(r"\((?:RUNPATH|RPATH)\).*\[(.*)\]", dynamic)
+            assert paths == (["$ORIGIN/../../executorch/lib"] if "backend_enn" in name else []), name
+    assert sorted(programs) == ["_core", "enn", "libexecutorch_backend_enn"]
+
+
+@pytest.mark.parametrize("torch_version", ["2.13.0", "2.14.1", "2.15.0"])
+def test_no_torch_is_forced(torch_version: str) -> None:
+    """ExecuTorch's package names no torch; ours takes the one that is there."""
+    requirements = {r.name: r.specifier for r in map(Requirement, DISTRIBUTION.requires) if r.marker is None}
+    assert set(requirements) == {"executorch", "numpy", "torch", "torchao"}
+    assert requirements["torch"].contains(torch_version)
+    assert requirements["torchao"].contains("0.18.0")
+    assert requirements["executorch"].contains("1.5.1")
 
 
 def rebuild_wheel(folder: Path) -> Path:
@@ -108,7 +135,10 @@ def test_install_and_uninstall_leave_upstream_as_it_was(environment: Path, tmp_p
     assert len(ours) == 2  # quantizer.qconfig and partition.enn_partitioner; the rest stays upstream's
     assert origins[1:5] == upstream[1:5]
     names = "from executorch.runtime import Runtime; print(*Runtime.get().backend_registry.registered_backend_names)"
-    assert "EnnBackend" in python(environment, f"import openenn; {names}")
+    quantizer = "import sys; print('openenn.quantizer' in sys.modules, openenn.EnnQuantizer.__name__)"
+    registered, late = python(environment, f"import openenn; {names}; {quantizer}").splitlines()
+    assert "EnnBackend" in registered
+    assert late == "False EnnQuantizer"
     assert "EnnBackend" in python(environment, f"import executorch.backends.samsung.quantizer.quantizer; {names}")
 
     pip(environment, "uninstall", "--yes", "openenn")
