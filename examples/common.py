@@ -1,5 +1,7 @@
 """Shared by the examples, the benchmarks and the tests."""
 
+import contextlib
+import importlib.util
 import logging
 import socket
 import time
@@ -52,6 +54,11 @@ TORCHVISION_OPERATORS = [
 
 def make_torchvision_importable() -> None:
     """Defines the operators that torchvision registers rules for, where its binary does not do so."""
+    spec = importlib.util.find_spec("torchvision")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for binary in Path(folder).glob("_C*.so"):
+            with contextlib.suppress(OSError):  # it was built for another torch
+                torch.ops.load_library(binary)
     for name in TORCHVISION_OPERATORS:
         try:
             getattr(torch.ops.torchvision, name)
