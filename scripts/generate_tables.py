@@ -4,12 +4,19 @@ With --check nothing is written: the exit code tells whether the tables are up t
 """
 
 import argparse
+import importlib
+import inspect
 import json
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import openenn
 from openenn import _core
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,9 +106,84 @@ def upstream_tests() -> str:
     return table(["tests", "flow", "passed, delegated", "passed, nothing delegated", "skipped", "failed"], rows)
 
 
+def signature(function: Callable) -> str:
+    """The parameters and the result, with types by their last names: (model: GraphModule) -> Report."""
+    text = str(inspect.signature(function))
+    text = re.sub(r"<([\w.]+): [^>]*>", r"\1", text)  # a default that is a member of an enum
+    text = re.sub(r"\b(?:\w+\.)+(\w+)", lambda name: name[0] if name[0] in _DEFAULTS else name[1], text)
+    text = re.sub(r"\(self(?:, )?", "(", text)
+    return text.replace(" -> None", "").replace("NoneType", "None")
+
+
+_DEFAULTS = {f"{kind.__name__}.{member.name}" for kind in (openenn.Compatibility, openenn.Precision) for member in kind}
+
+
+def paragraphs(documented: Any) -> list[str]:
+    """The paragraphs of a docstring, each on one line."""
+    return [" ".join(text.split()) for text in (inspect.getdoc(documented) or "").split("\n\n")]
+
+
+def api_entry(name: str, value: Any) -> list[str]:
+    """One name of the Python API: a heading, its docstring, and its public members."""
+    if isinstance(value, str):
+        return [f"### `{name}`", "", "The version of the installed package.", ""]
+    if not inspect.isclass(value):
+        return [f"### `{name}{signature(value)}`", "", "\n\n".join(paragraphs(value)), ""]
+    if issubclass(value, Exception):
+        bases = ", ".join(base.__name__ for base in value.__bases__)
+        return [f"### `{name}({bases})`", "", *paragraphs(value), ""]
+    if issubclass(value, Enum):
+        members = ", ".join(f"`{member.name}`" for member in value)
+        return [f"### `{name}`", "", *paragraphs(value), "", f"Members: {members}.", ""]
+    lines = [f"### `{name}{signature(value)}`", "", "\n\n".join(paragraphs(value)), ""]
+    methods = {key: item for key, item in vars(value).items() if inspect.isfunction(item)}
+    public = [key for key in methods if not key.startswith("_") or key == "__call__"]
+    inherited = [key for key in public if any(key in vars(base) for base in value.__mro__[1:])]
+    own = [
+        f"- `{key}{signature(methods[key])}`: {' '.join(paragraphs(methods[key]))}"
+        for key in public
+        if key not in inherited
+    ]
+    lines += [*own, ""] if own else []
+    if inherited:
+        base = value.__bases__[0]
+        called = ", ".join(f"`{key}`" for key in inherited)
+        lines += [f"It is a `{base.__name__}` of {base.__module__.split('.')[0]}, which calls {called}.", ""]
+    return lines
+
+
+def python_api() -> str:
+    """What `import openenn` has, from __all__, the signatures and the docstrings."""
+    lines = []
+    values = {name: getattr(openenn, name) for name in openenn.__all__}
+    for name, value in values.items():
+        if not isinstance(value, ModuleType):
+            lines += api_entry(name, value)
+    for name, value in values.items():
+        if isinstance(value, ModuleType):
+            lines += [f"## `openenn.{name}`", "", paragraphs(value)[0], ""]
+            for member in value.__all__:
+                lines += api_entry(f"{name}.{member}", getattr(value, member))
+    return "\n".join(lines).rstrip("\n")
+
+
+def executorch_names() -> str:
+    """The names that ExecuTorch's import paths have."""
+    folder = ROOT / "python" / "openenn" / "samsung"
+    rows = []
+    for path in sorted(folder.rglob("*.py")):
+        if path.name != "__init__.py":
+            module = ".".join(["executorch.backends.samsung", *path.relative_to(folder).with_suffix("").parts])
+            names = importlib.import_module(module).__all__
+            rows.append([f"`{module}`", ", ".join(f"`{name}`" for name in names)])
+    return table(["module", "names"], rows)
+
+
 # (file, name of the markers around the table) -> what stands between them
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/operators.md", "operators"): operators,
+    ("docs/python.md", "api"): python_api,
+    ("docs/python.md", "executorch-names"): executorch_names,
     ("README.md", "families"): families,
     ("README.md", "models"): models,
     ("README.md", "upstream-tests"): upstream_tests,

@@ -20,6 +20,8 @@ from openenn import _core, fx
 from openenn.correction import BiasCorrector
 from openenn.observers import spec_of
 
+__all__ = ["PreparedModel", "convert_pt2e", "prepare_pt2e"]
+
 Run = Callable[[list[Any]], Sequence[Any]]
 
 

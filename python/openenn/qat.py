@@ -15,6 +15,8 @@ from torchao.quantization.pt2e import (
 
 from openenn.observers import MseObserver
 
+__all__ = ["calibrate"]
+
 _aten = torch.ops.aten
 _DROPOUTS = (_aten.dropout.default, _aten.dropout_.default)
 
