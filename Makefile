@@ -36,6 +36,12 @@ test:  ## all tests: C++, sanitizers, Python
 	@scripts/build_wheel.sh
 	@scripts/test.sh
 
+.PHONY: test-newest-torch
+test-newest-torch:  ## the same wheel beside the newest torch, in an environment in build/ (takes 6 GB of disk)
+	@scripts/setup.sh newest
+	@scripts/build_wheel.sh
+	@scripts/test_newest_torch.sh
+
 .PHONY: test-upstream
 test-upstream:  ## the tests of upstream's Exynos backend, unmodified, against ours
 	@scripts/setup.sh upstream

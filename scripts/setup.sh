@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# scripts/setup.sh <group>: makes this machine ready for `make demo`, `make test`, `make bench`, `make lint` or `make
-# test-upstream`.
+# scripts/setup.sh <group>: makes this machine ready for `make demo`, `make test`, `make bench`, `make lint`, `make
+# test-upstream` or, with the group "newest", `make test-newest-torch`.
 # Debian packages are installed when run as root; otherwise the command that installs them is printed and
 # the script stops. Python packages go into .venv, with pinned versions, and only when the pins changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-group=${1:?usage: scripts/setup.sh demo|test|bench|lint|upstream}
+group=${1:?usage: scripts/setup.sh demo|test|bench|lint|upstream|newest}
 venv=.venv
 requirements=scripts/requirements
 
@@ -14,12 +14,12 @@ build_packages=(g++ flatbuffers-compiler libflatbuffers-dev libsimdjson-dev nloh
                 libjpeg62-turbo-dev libpng-dev zlib1g-dev)
 case $group in
   demo) packages=("${build_packages[@]}" dataset-fashion-mnist) ;;
-  upstream) packages=("${build_packages[@]}") ;;
+  upstream | newest) packages=("${build_packages[@]}") ;;
   test) packages=("${build_packages[@]}" ccache libgtest-dev libgmock-dev libsimde-dev dataset-fashion-mnist) ;;
   bench) packages=("${build_packages[@]}" libbenchmark-dev) ;;
   lint) packages=("${build_packages[@]}" ccache libgtest-dev libgmock-dev libsimde-dev libbenchmark-dev doxygen
                   libclang-common-19-dev clang-19 clang-format-19 clang-tidy-19) ;;
-  *) echo "setup: unknown group '$group'; use demo, test, bench, lint or upstream" >&2; exit 2 ;;
+  *) echo "setup: unknown group '$group'; use demo, test, bench, lint, upstream or newest" >&2; exit 2 ;;
 esac
 
 say() { printf '\033[1m[setup]\033[0m %s\n' "$*"; }
@@ -64,13 +64,14 @@ install_system_packages() {
 }
 [[ ${ENN_SYSTEM_READY:-0} == 1 ]] || install_system_packages
 
-# install_requirements <name>: scripts/requirements/<name>.txt, unless that was done with the same pins.
+# install_requirements <name> [<environment>]: scripts/requirements/<name>.txt, unless that was done with the same pins.
 install_requirements() {
-  local name=$1 stamp=$venv/.installed-$1 pins
+  local name=$1 environment=${2:-$venv} pins
+  local stamp=$environment/.installed-$name
   pins=$(cat "$requirements/$name.txt" "$requirements/constraints.txt" | sha256sum)
   [[ -f $stamp && $(<"$stamp") == "$pins" ]] && return 0
   say "installing Python packages: $name (the first time downloads them, which takes a few minutes)"
-  "$venv/bin/python" -m pip install --disable-pip-version-check --no-input -q --progress-bar on -r "$requirements/$name.txt"
+  "$environment/bin/python" -m pip install --disable-pip-version-check --no-input -q --progress-bar on -r "$requirements/$name.txt"
   printf '%s\n' "$pins" >"$stamp"
 }
 
@@ -83,4 +84,11 @@ if [[ ! -x $venv/bin/python ]]; then
 fi
 install_requirements torch
 install_requirements demo
-case $group in test | lint) install_requirements develop ;; upstream) install_requirements upstream ;; esac
+case $group in
+  test | lint) install_requirements develop ;;
+  upstream) install_requirements upstream ;;
+  newest)
+    [[ -x build/venv-newest/bin/python ]] || "$venv/bin/python" -m venv build/venv-newest
+    install_requirements newest build/venv-newest
+    ;;
+esac

@@ -58,7 +58,7 @@ class ProgramReader {
     ENN_ASSIGN(const std::int64_t major, json::integer(major_json, "major"));
     if (major != 8) {
       return error(Code::Unsupported, "the archive has version ", major,
-                   " of torch.export's schema; version 8 (torch 2.9 to 2.13) is read");
+                   " of torch.export's schema; version 8 (torch 2.9 to 2.14) is read");
     }
     return {};
   }

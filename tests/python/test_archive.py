@@ -260,7 +260,7 @@ def test_damage_is_a_sentence(tmp_path: Path):
 
 
 ARCHIVES = Path(__file__).parents[1] / "data" / "archives"  # written by make_archives.py beside it
-VERSIONS = ("2.9.1", "2.10.0", "2.11.0", "2.12.0")
+VERSIONS = ("2.9.1", "2.10.0", "2.11.0", "2.12.0", "2.14.1")
 NAMES = ("residual", "decomposed", "attention", "nested", "flexible", "constants")
 
 
