@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -70,6 +71,52 @@ Status write_and_rename(Descriptor& file, const std::filesystem::path& temporary
   return {};
 }
 
+// What there is at a path, behind links; nullopt when there is nothing.
+std::optional<struct stat> status_of(const std::filesystem::path& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return std::nullopt;
+  return info;
+}
+
+bool is_same(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+bool is_standard_output(const struct stat& info) {
+  struct stat output{};
+  return ::fstat(STDOUT_FILENO, &output) == 0 && is_same(info, output);
+}
+
+// The path that a symbolic link leads to, which need not exist.
+Result<std::filesystem::path> without_links(std::filesystem::path path) {
+  constexpr int kMostLinks = 40;  // as Linux follows
+  for (int i = 0; i < kMostLinks; ++i) {
+    std::error_code failure;
+    if (!std::filesystem::is_symlink(std::filesystem::symlink_status(path, failure))) return path;
+    const std::filesystem::path next = std::filesystem::read_symlink(path, failure);
+    if (failure) return system_failure("follow the link", path, failure.value());
+    path = next.is_absolute() ? next : path.parent_path() / next;
+  }
+  return system_failure("follow the link", path, ELOOP);
+}
+
+// Writes without making a new file.
+Status write_in_place(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC));
+  if (!file.valid()) return system_failure("open", path, errno);
+  ENN_TRY(write_all(file.get(), bytes, path));
+  if (!file.close()) return system_failure("write", path, errno);
+  return {};
+}
+
+// A new file beside `path`, which write_and_rename() gives its name.
+Result<int> open_temporary(const std::filesystem::path& temporary,
+                           const std::filesystem::path& path) {
+  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (file < 0) return system_failure("create a file beside", path, errno);
+  return file;
+}
+
 }  // namespace
 
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
@@ -120,16 +167,55 @@ Result<std::vector<std::byte>> read_file(const std::filesystem::path& path) {
 }
 
 Status write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  const std::filesystem::path temporary = temporary_name(path);
-  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (!file.valid()) return system_failure("create a file beside", path, errno);
-  Status status = write_and_rename(file, temporary, path, bytes);
+  const auto present = status_of(path);
+  if (present && is_standard_output(*present)) return write_standard_output(bytes);
+  if (present && !S_ISREG(present->st_mode)) {
+    return S_ISDIR(present->st_mode) ? system_failure("replace", path, EISDIR)
+                                     : write_in_place(path, bytes);
+  }
+  if (present && ::access(path.c_str(), W_OK) != 0) return system_failure("write", path, errno);
+  ENN_ASSIGN(const std::filesystem::path target, without_links(path));
+  const std::filesystem::path temporary = temporary_name(target);
+  ENN_ASSIGN(const int descriptor, open_temporary(temporary, target));
+  Descriptor file(descriptor);
+  // A file system without permissions refuses; the bytes are what counts.
+  if (present) (void)::fchmod(file.get(), present->st_mode & 07777U);
+  Status status = write_and_rename(file, temporary, target, bytes);
   if (!status.ok()) {
     (void)::unlink(temporary.c_str());
     return status;
   }
-  sync_folder(path.has_parent_path() ? path.parent_path() : ".");
+  sync_folder(target.has_parent_path() ? target.parent_path() : ".");
   return {};
+}
+
+Status check_writable(const std::filesystem::path& path) {
+  const auto present = status_of(path);
+  if (present && S_ISDIR(present->st_mode)) return system_failure("replace", path, EISDIR);
+  if (present && is_standard_output(*present)) return {};
+  if (present && ::access(path.c_str(), W_OK) != 0) return system_failure("write", path, errno);
+  if (present && !S_ISREG(present->st_mode)) return {};
+  ENN_ASSIGN(const std::filesystem::path target, without_links(path));
+  const std::filesystem::path temporary = temporary_name(target);
+  ENN_ASSIGN(const int descriptor, open_temporary(temporary, target));
+  const Descriptor file(descriptor);
+  (void)::unlink(temporary.c_str());
+  return {};
+}
+
+Status write_standard_output(std::span<const std::byte> bytes) {
+  return write_all(STDOUT_FILENO, bytes, "standard output");
+}
+
+bool is_same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
+  const auto first = status_of(a);
+  const auto second = status_of(b);
+  return first && second && is_same(*first, *second);
+}
+
+bool is_standard_output(const std::filesystem::path& path) {
+  const auto present = status_of(path);
+  return present && is_standard_output(*present);
 }
 
 }  // namespace enn

@@ -5,6 +5,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/thread_count.hpp"
 #include "enn/parallel.hpp"
 
 namespace enn {
@@ -24,6 +25,15 @@ TEST(ThreadPool, EveryTaskIsCalledOnce) {
     EXPECT_EQ(pool->thread_count(), threads);
     for (const int tasks : {0, 1, 2, 3, 7, 64, 1000}) expect_each_once(*pool, tasks);
   }
+}
+
+TEST(ThreadCount, IsBetweenOneAndTheCpus) {
+  const auto cpus = static_cast<int>(std::thread::hardware_concurrency());
+  ASSERT_GE(cpus, 1);
+  EXPECT_EQ(usable_threads(1), 1);
+  EXPECT_EQ(usable_threads(0), 1);
+  EXPECT_EQ(usable_threads(cpus), cpus);
+  EXPECT_EQ(usable_threads(cpus + 97), cpus);
 }
 
 TEST(ThreadPool, ManyShortJobsInARow) {
