@@ -33,6 +33,11 @@ enum class PerformanceMode : std::uint8_t { Default = 0, HighPerformance = 1 };
 [[nodiscard]] Result<CompileSpec> gen_samsung_backend_compile_spec(
     std::string_view chipset, PerformanceMode perf_mode = PerformanceMode::Default);
 
+// A compile specification that asks for the lines of the eager model in the program's steps
+// ("torchvision/models/resnet.py:92"). Without it a program's bytes do not depend on where the
+// model's source lies.
+[[nodiscard]] CompileSpec source_lines_compile_spec();
+
 // Which nodes go to the delegate "EnnBackend".
 class EnnPartitioner {
  public:

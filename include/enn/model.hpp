@@ -20,6 +20,7 @@ struct ModelOptions {
   Execution execution = Execution::Qdq;  // of the quantize and dequantize operators
   int threads = 1;                       // >= 1
   std::string isa;                       // as LoadOptions::isa
+  bool source_lines = false;             // steps name their lines of the eager model
 };
 
 // A program compiled for the engine, on threads of its own.

@@ -31,10 +31,11 @@ struct LoadOptions {
 
 // What a step of a program is.
 struct StepInfo {
-  std::string name;    // what it does and in which place, "convolution_3"
-  std::string source;  // file:line of the eager model, or empty
-  std::string op;      // "Conv2D", …
-  std::string kernel;  // of the chosen kernel
+  std::string name;         // what it does and in which place, "convolution_3"
+  std::string source;       // file:line of the eager model, or empty
+  std::string module_path;  // of the eager model's module that it is a part of, or empty
+  std::string op;           // "Conv2D", …
+  std::string kernel;       // of the chosen kernel
 };
 
 // What a run tells while it runs. Called on the thread that called execute(), between steps.

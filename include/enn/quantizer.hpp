@@ -37,17 +37,22 @@ class EnnQuantizer {
 
   // How the ranges of activations are found, by name (observer_names()): for all of them, for the
   // results of one kind of operator (an IR name such as "convolution" or an overload such as
-  // "aten.conv2d.default"), or for the nodes whose name matches a pattern ('*' and '?'). The most
-  // specific wins: name, then operator, then all. Unknown names are errors that list the known.
+  // "aten.conv2d.default"), for what the modules of the eager model compute whose path
+  // ("features.0.conv") or class ("torch.nn.Linear") matches a pattern ('*' and '?'), modules that
+  // they hold included, or for the nodes whose name matches one. The most specific wins: name, then
+  // module, then operator, then all. Unknown names are errors that list the known.
   [[nodiscard]] Status set_observer(std::string_view observer);
   [[nodiscard]] Status set_observer_for_operator(std::string_view op, std::string_view observer);
   [[nodiscard]] Status set_observer_for_node(std::string_view pattern, std::string_view observer);
+  [[nodiscard]] Status set_observer_for_module(std::string_view pattern, std::string_view observer);
   // Whether the biases of convolutions and linear layers take back what rounding the weights does
   // to the means of their results. They do until this says otherwise, but not in upstream's
   // placement, nor in quantization-aware training.
   void set_bias_correction(bool enabled) { bias_correction_ = enabled; }
-  // Leaves the nodes in float whose name matches the pattern, or that are of the operator.
+  // Leaves the nodes in float whose name matches the pattern, that are computed in a module whose
+  // path or class does, or that are of the operator.
   void exclude_node(std::string_view pattern);
+  void exclude_module(std::string_view pattern);
   [[nodiscard]] Status exclude_operator(std::string_view op);
 
   // The whole configuration as JSON; equal configurations are equal text.
@@ -60,6 +65,12 @@ class EnnQuantizer {
   [[nodiscard]] bool corrects_biases() const {
     return bias_correction_ && !is_qat_ && compatibility_ == Compatibility::Default;
   }
+
+  // InvalidArgument when a pattern that was set matches nothing in the graph; the message names it.
+  [[nodiscard]] Status check_patterns(const Graph& graph) const;
+  // The operators that were set and that the graph does not have: a configuration may be meant for
+  // several models.
+  [[nodiscard]] std::vector<std::string> absent_operators(const Graph& graph) const;
 
   // Precondition: verify(graph) is Ok. As upstream places, `graph` must have been imported with
   // import_uninterpreted.
@@ -84,8 +95,10 @@ class EnnQuantizer {
   bool bias_correction_ = true;
   std::string observer_;  // empty: the default
   std::vector<Override> operators_;
+  std::vector<Override> modules_;
   std::vector<Override> nodes_;
   std::vector<std::string> excluded_operators_;
+  std::vector<std::string> excluded_modules_;
   std::vector<std::string> excluded_nodes_;
 };
 

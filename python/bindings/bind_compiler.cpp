@@ -17,8 +17,9 @@ using PassTimings = std::vector<std::pair<std::string, double>>;
 
 std::pair<nb::bytes, PassTimings> compile_graph(const Graph& graph,
                                                 std::vector<std::string> disabled_passes,
-                                                const PassCallback& after_pass) {
+                                                const PassCallback& after_pass, bool source_lines) {
   CompileOptions options;
+  options.source_lines = source_lines;
   options.disabled_passes = std::move(disabled_passes);
   if (after_pass) {
     options.after_pass = [&after_pass](std::string_view pass, const Graph& state) {
@@ -50,10 +51,10 @@ void bind_compiler(nb::module_& module) {
       "Names of the compiler's passes, in order.");
   module.def("compile", &compile_graph, nb::arg("graph"),
              nb::arg("disabled_passes") = std::vector<std::string>(),
-             nb::arg("after_pass").none() = nb::none(),
+             nb::arg("after_pass").none() = nb::none(), nb::arg("source_lines") = false,
              "The program's bytes and [(pass, milliseconds)]. after_pass(name, text of the graph) "
-             "is called after "
-             "each pass.");
+             "is called after each pass. With source_lines the steps name their lines of the eager "
+             "model.");
 }
 
 }  // namespace enn::python

@@ -13,6 +13,7 @@ void bind_explanation(nb::module_& module) {
       .def_ro("name", &Explanation::name)
       .def_ro("operator", &Explanation::operator_name)
       .def_ro("source", &Explanation::source)
+      .def_ro("module_path", &Explanation::module_path)
       .def_ro("decision", &Explanation::decision)
       .def_ro("operands", &Explanation::operands)
       .def_ro("result", &Explanation::result)

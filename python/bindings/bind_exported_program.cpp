@@ -6,7 +6,6 @@
 #include <filesystem>
 
 #include "archive/exported_program.hpp"
-#include "archive/source_line.hpp"
 #include "bindings.hpp"
 #include "enn/exported_program.hpp"
 #include "ir/graph.hpp"
@@ -25,8 +24,6 @@ std::vector<PyNamedType> named_types(const std::vector<NamedType>& types) {
 }  // namespace
 
 void bind_exported_program(nb::module_& module) {
-  module.def("source_line", &source_line, nb::arg("stack_trace"),
-             "file:line of the eager model: the innermost frame that is not torch's own.");
   nb::class_<ExportedProgram>(module, "ExportedProgram",
                               "A program of torch.export, read without torch.")
       .def_static(

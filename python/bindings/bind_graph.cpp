@@ -9,6 +9,8 @@
 #include <optional>
 #include <tuple>
 
+#include "archive/module_stack.hpp"
+#include "archive/source_line.hpp"
 #include "arguments.hpp"
 #include "bindings.hpp"
 #include "ir/graph.hpp"
@@ -39,8 +41,8 @@ ValueId add_unknown_constant(Graph& graph, std::string name, const PyTensorType&
 }
 
 Call make_call(std::string target, std::string name, const PyArguments& arguments,
-               const std::vector<PyTensorType>& results, std::string source) {
-  Call call{std::move(target), std::move(name), {}, {}, std::move(source)};
+               const std::vector<PyTensorType>& results, Origin origin) {
+  Call call{std::move(target), std::move(name), {}, {}, std::move(origin)};
   for (const auto& [key, value] : arguments) call.arguments.emplace_back(key, argument(key, value));
   for (const auto& result : results)
     call.results.push_back(tensor_type(result, str("node '", call.name, "'")));
@@ -50,9 +52,9 @@ Call make_call(std::string target, std::string name, const PyArguments& argument
 std::pair<NodeId, std::vector<ValueId>> add_call(Graph& graph, std::string target, std::string name,
                                                  const PyArguments& arguments,
                                                  const std::vector<PyTensorType>& results,
-                                                 std::string source, bool interpret,
+                                                 Origin origin, bool interpret,
                                                  std::vector<ValueId> after) {
-  Call call = make_call(std::move(target), std::move(name), arguments, results, std::move(source));
+  Call call = make_call(std::move(target), std::move(name), arguments, results, std::move(origin));
   call.after = std::move(after);
   const NodeId id = interpret ? take(import_call(graph, call)) : import_uninterpreted(graph, call);
   return {id, graph.node(id).outputs};
@@ -102,6 +104,19 @@ void bind_graph(nb::module_& module) {
       .def_ro("name", &SymbolArgument::name)
       .def_ro("sources", &SymbolArgument::sources);
 
+  nb::class_<Origin>(module, "Origin", "Where in the eager model a node comes from.")
+      .def(
+          "__init__",
+          [](Origin* self, const std::string& stack_trace,
+             const std::vector<std::pair<std::string, std::string>>& modules) {
+            new (self) Origin{source_line(stack_trace), {}};
+            for (const auto& [path, type] : modules)
+              self->modules.push_back(module_call(path, type));
+          },
+          nb::arg("stack_trace"), nb::arg("modules"),
+          "A Python stack trace, and [(path, class)] of the modules, outermost first.")
+      .def_ro("source", &Origin::source);
+
   nb::class_<Graph>(module, "Graph",
                     "A graph of the IR, built call by call in the order of execution.")
       .def(nb::init<>())
@@ -116,7 +131,7 @@ void bind_graph(nb::module_& module) {
       .def("add_unknown_constant", &add_unknown_constant, nb::arg("name"), nb::arg("type"),
            "Adds a constant of which only the type is known; enough to ask what the engine takes.")
       .def("add_call", &add_call, nb::arg("target"), nb::arg("name"), nb::arg("arguments"),
-           nb::arg("results"), nb::arg("source") = "", nb::arg("interpret") = true,
+           nb::arg("results"), nb::arg("origin") = Origin(), nb::arg("interpret") = true,
            nb::arg("after") = std::vector<ValueId>(),
            "Imports the call of an ATen overload; returns the node and its values. Uninterpreted, "
            "it stays the call that it is. `after`: the sizes that it comes after.")

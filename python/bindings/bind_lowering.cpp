@@ -87,6 +87,19 @@ void bind_lowering(nb::module_& module) {
       nb::arg("specs"),
       "Raises InvalidArgumentError when one of [(key, value)] is not what "
       "gen_samsung_backend_compile_spec gives.");
+  module.def(
+      "source_lines_compile_spec",
+      [] {
+        const CompileSpec spec = source_lines_compile_spec();
+        return PyCompileSpec(spec.key, bytes_of(spec.value));
+      },
+      "Key and value of the specification that asks for lines of the eager model.");
+  module.def(
+      "asks_for_source_lines",
+      [](const std::vector<PyCompileSpec>& specs) {
+        return asks_for_source_lines(compile_specs(specs));
+      },
+      nb::arg("specs"), "Whether that specification is among [(key, value)].");
   module.def("lower_pt2", &lower_pt2, nb::arg("archive"),
              nb::arg("compile_specs") = std::vector<PyCompileSpec>(),
              "The .pte of a .pt2 archive, and the bytes that the delegate loads from it.");

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "arrays.hpp"
+#include "base/thread_count.hpp"
 #include "bindings.hpp"
 #include "enn/parallel.hpp"
 #include "enn/program.hpp"
@@ -87,8 +88,12 @@ void bind_program(nb::module_& module) {
   nb::class_<StepInfo>(module, "StepInfo", "One step of a loaded program.")
       .def_ro("name", &StepInfo::name)
       .def_ro("source", &StepInfo::source)
+      .def_ro("module_path", &StepInfo::module_path)
       .def_ro("op", &StepInfo::op)
       .def_ro("kernel", &StepInfo::kernel);
+
+  module.def("usable_threads", &usable_threads, nb::arg("wanted"),
+             "Not more threads than this process has CPUs, and at least 1.");
 
   nb::class_<LoadedProgram>(module, "Program", "A compiled program, verified and ready to run.")
       .def(nb::init<nb::bytes, const std::string&, int>(), nb::arg("payload"), nb::arg("isa") = "",

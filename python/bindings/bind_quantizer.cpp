@@ -25,6 +25,7 @@ using NodeSpecs = std::vector<std::tuple<NodeId, OperandSpecs, std::optional<Spe
 std::tuple<InputSpecs, NodeSpecs, std::vector<BiasCorrection>> annotate_graph(
     const EnnQuantizer& quantizer, const Graph& graph) {
   check(verify(graph));
+  check(quantizer.check_patterns(graph));
   const Annotations annotations = quantizer.annotate(graph);
   InputSpecs inputs;
   for (const ValueId id : graph.inputs()) {
@@ -141,7 +142,14 @@ void bind_quantizer(nb::module_& module) {
              check(quantizer.set_observer_for_node(pattern, observer));
            })
       .def("set_bias_correction", &EnnQuantizer::set_bias_correction, nb::arg("enabled"))
+      .def("set_observer_for_module",
+           [](EnnQuantizer& quantizer, std::string_view pattern, std::string_view observer) {
+             check(quantizer.set_observer_for_module(pattern, observer));
+           })
       .def("exclude_node", &EnnQuantizer::exclude_node)
+      .def("exclude_module", &EnnQuantizer::exclude_module)
+      .def("absent_operators", &EnnQuantizer::absent_operators, nb::arg("graph"),
+           "The operators of the settings that the graph does not have.")
       .def("exclude_operator", [](EnnQuantizer& quantizer,
                                   std::string_view op) { check(quantizer.exclude_operator(op)); })
       .def("to_json", &EnnQuantizer::to_json)
@@ -159,7 +167,7 @@ void bind_quantizer(nb::module_& module) {
           "someone else made.")
       .def("annotate", &annotate_graph, nb::arg("graph"),
            "What is quantized: [(input, spec)], [(node, [(operand, spec)], spec of the result or "
-           "None)]; and [BiasCorrection].");
+           "None)]; and [BiasCorrection]. A pattern that matches nothing is an error.");
 }
 
 }  // namespace enn::python

@@ -49,10 +49,9 @@ bool holds_expression(nb::handle value) {
 
 std::vector<ValueId> add_symbolic_call(SymbolicGraph& graph, std::string target, std::string name,
                                        const PyArguments& arguments,
-                                       const std::vector<PySymbolicType>& results,
-                                       std::string source) {
+                                       const std::vector<PySymbolicType>& results, Origin origin) {
   SymbolicCall call;
-  call.call = {std::move(target), std::move(name), {}, {}, std::move(source)};
+  call.call = {std::move(target), std::move(name), {}, {}, std::move(origin)};
   for (const auto& [key, value] : arguments) {
     if (!holds_expression(value)) {
       call.call.arguments.emplace_back(key, argument(key, value));
@@ -111,7 +110,7 @@ void bind_symbolic(nb::module_& module) {
           },
           nb::arg("name"), nb::arg("type"), nb::arg("bytes"))
       .def("add_call", &add_symbolic_call, nb::arg("target"), nb::arg("name"), nb::arg("arguments"),
-           nb::arg("results"), nb::arg("source") = "", "The values that the call gives.")
+           nb::arg("results"), nb::arg("origin") = Origin(), "The values that the call gives.")
       .def("set_outputs", &SymbolicGraph::set_outputs, nb::arg("values"))
       .def(
           "check",
@@ -121,11 +120,11 @@ void bind_symbolic(nb::module_& module) {
           nb::arg("sizes"), "Compiles the graph for inputs of these sizes; raises what fails.")
       .def(
           "write",
-          [](const SymbolicGraph& graph) {
-            const std::vector<std::byte> payload = graph.write();
+          [](const SymbolicGraph& graph, bool source_lines) {
+            const std::vector<std::byte> payload = graph.write(source_lines);
             return nb::bytes(payload.data(), payload.size());
           },
-          "The payload that the delegate runs.");
+          nb::arg("source_lines") = false, "The payload that the delegate runs.");
 }
 
 }  // namespace enn::python

@@ -18,13 +18,14 @@ class EnnBackend(BackendDetails):
     def preprocess(edge_program: ExportedProgram, compile_specs: list[CompileSpec]) -> PreprocessResult:
         """The compiled program of a partition, or one that is compiled for the sizes that a run meets."""
         compile_options.check(compile_specs)
+        source_lines = compile_options.asks_for_source_lines(compile_specs)
         _check_dim_order(edge_program)
         if fx.is_symbolic(edge_program):
             graph, example = fx.import_symbolic(edge_program)
             graph.check(example)
-            payload = graph.write()
+            payload = graph.write(source_lines)
         else:
-            payload, _ = _core.compile(fx.import_program(edge_program).graph)
+            payload, _ = _core.compile(fx.import_program(edge_program).graph, source_lines=source_lines)
         return PreprocessResult(processed_bytes=payload, debug_handle_map={})
 
 

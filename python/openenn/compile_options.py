@@ -38,6 +38,16 @@ def gen_samsung_backend_compile_spec(chipset: str, perf_mode: PerformanceMode | 
     return gen_samsung_backend_compile_spec_core(EnnExecuTorchOptions(str(chipset), mode))
 
 
+def source_lines_compile_spec() -> CompileSpec:
+    """The specification that asks for the lines of the eager model in the program's steps."""
+    return CompileSpec(*_core.source_lines_compile_spec())
+
+
+def asks_for_source_lines(compile_specs: Sequence[CompileSpec]) -> bool:
+    """Whether that specification is among them."""
+    return _core.asks_for_source_lines([(spec.key, bytes(spec.value)) for spec in compile_specs])
+
+
 def check(compile_specs: Sequence[CompileSpec]) -> None:
     """Raises InvalidArgumentError when a specification names no chipset that there is."""
     _core.check_compile_specs([(spec.key, bytes(spec.value)) for spec in compile_specs])

@@ -102,9 +102,13 @@ def overload(target: Any) -> Any:
     return noncore.original(op) if isinstance(op, torch._ops.OpOverload) else op
 
 
-def source_line(node: Node) -> str:
-    """file:line of the eager model."""
-    return _core.source_line(node.meta.get("stack_trace") or "")
+def origin(node: Node) -> _core.Origin:
+    """Where in the eager model it comes from: its line and the modules that were called."""
+    stack = (node.meta.get("nn_module_stack") or {}).values()
+    modules = [
+        (path, kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}") for path, kind in stack
+    ]
+    return _core.Origin(node.meta.get("stack_trace") or "", modules)
 
 
 def import_call(node: Node) -> tuple[ImportedGraph, list[tuple[str, Any]], tuple[str, list[int]]]:
@@ -200,9 +204,7 @@ class _Importer:
 
     def _append(self, node: Node, target: str, arguments: list[tuple[str, Any]], types: list[Any]) -> list[int]:
         after = [self._sizes[item] for item in node.all_input_nodes if item in self._sizes]
-        core_node, values = self._result.graph.add_call(
-            target, node.name, arguments, types, source_line(node), after=after
-        )
+        core_node, values = self._result.graph.add_call(target, node.name, arguments, types, origin(node), after=after)
         self._result.nodes[core_node] = node
         return values
 
@@ -302,7 +304,7 @@ class _SymbolicImporter(_Importer):
         return self.symbolic.add_constant(node.name, self._tensor_type(tensor), _elements(tensor))
 
     def _append(self, node: Node, target: str, arguments: list[tuple[str, Any]], types: list[Any]) -> list[int]:
-        return self.symbolic.add_call(target, node.name, arguments, types, source_line(node))
+        return self.symbolic.add_call(target, node.name, arguments, types, origin(node))
 
     def _add_size(self, node: Node) -> None:
         pass  # who reads it has its expression
@@ -322,7 +324,7 @@ class _CallImporter(_Importer):
         tensor_type = self._tensor_type(result) if isinstance(result, torch.Tensor) else ("bool", [])
         target = str(overload(node.target)) if node.target is not operator.getitem else "getitem"
         core_node, values = self._result.graph.add_call(
-            target, node.name, self._arguments(node), [tensor_type], source_line(node), interpret=False
+            target, node.name, self._arguments(node), [tensor_type], origin(node), interpret=False
         )
         self._result.nodes[core_node] = node
         self._define(node, values[0])

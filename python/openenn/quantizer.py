@@ -1,5 +1,6 @@
 """EnnQuantizer for torchao's PT2E flow: asks the core what is quantized, and writes it on the FX graph."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum, unique
@@ -23,6 +24,8 @@ from openenn.correction import insert_correctors
 from openenn.observers import OBSERVERS
 from openenn.qat import erase_batch_counters, keep_settings
 from openenn.report import Report
+
+_logger = logging.getLogger("openenn")
 
 _ANNOTATION = "quantization_annotation"
 
@@ -90,6 +93,10 @@ class EnnQuantizer(Quantizer):
         """The same for nodes of these names; '*' and '?' stand for any text and any character."""
         self._core.set_observer_for_node(pattern, observer)
 
+    def set_observer_for_module(self, pattern: str, observer: str) -> None:
+        """The same for modules of the eager model: by path ("features.0.conv") or class ("torch.nn.Linear")."""
+        self._core.set_observer_for_module(pattern, observer)
+
     def set_bias_correction(self, enabled: bool) -> None:
         """Whether biases take back what rounding the weights does to the means of a layer's results; they do."""
         self._core.set_bias_correction(enabled)
@@ -97,6 +104,10 @@ class EnnQuantizer(Quantizer):
     def exclude_node(self, pattern: str) -> None:
         """Leaves nodes of these names in float."""
         self._core.exclude_node(pattern)
+
+    def exclude_module(self, pattern: str) -> None:
+        """Leaves modules of the eager model in float: by path ("features.0.conv") or class ("torch.nn.Linear")."""
+        self._core.exclude_module(pattern)
 
     def exclude_operator(self, operator: str) -> None:
         """Leaves an operator in float."""
@@ -141,6 +152,8 @@ class EnnQuantizer(Quantizer):
             erase_batch_counters(model)
         imported = fx.import_module(model, self._interpret)
         inputs, nodes, corrections = self._core.annotate(imported.graph)
+        for name in self._core.absent_operators(imported.graph):
+            _logger.warning("a setting of the quantizer names the operator '%s', which the model does not have", name)
         written = {}
         for value, spec in inputs:
             node = imported.values[value]

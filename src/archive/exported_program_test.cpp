@@ -152,7 +152,7 @@ TEST(ExportedProgram, AChangedGraphIsWrittenAsCalls) {
   EXPECT_EQ(to_string(graph.value(node_named(graph, "quantize_per_tensor").outputs[0]).type),
             "int8[3, 2, 2, 4]");
   EXPECT_EQ(node_named(graph, "quantize_per_tensor").attrs.number("scale"), 0.1);
-  EXPECT_EQ(node_named(graph, "quantize_per_tensor").source, "model.py:7");
+  EXPECT_EQ(node_named(graph, "quantize_per_tensor").origin.source, "model.py:7");
   // The float weight that nothing reads any more is gone; one that nothing ever read is kept.
   const auto zip = ZipArchive::open(written.value());
   ASSERT_TRUE(zip.ok());

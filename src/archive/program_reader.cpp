@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "archive/module_stack.hpp"
 #include "archive/payloads.hpp"
 #include "archive/source_line.hpp"
 #include "archive/zip.hpp"
@@ -178,9 +179,13 @@ class ProgramReader {
       call.results.push_back(std::move(type));
     }
     ENN_TRY(arguments.read(node, call));
-    std::string_view trace;
-    if (node.at_key("metadata").at_key("stack_trace").get(trace) == simdjson::SUCCESS) {
-      call.source = source_line(trace);
+    const auto metadata = node.at_key("metadata");
+    std::string_view text;
+    if (metadata.at_key("stack_trace").get(text) == simdjson::SUCCESS) {
+      call.origin.source = source_line(text);
+    }
+    if (metadata.at_key("nn_module_stack").get(text) == simdjson::SUCCESS) {
+      call.origin.modules = module_calls(text);
     }
     if (call.target == kAttentionTarget) {
       state_.has_attention = true;

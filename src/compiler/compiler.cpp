@@ -78,15 +78,17 @@ Status check_taken(const Graph& graph) {
 
 // Steps are known by what they do and their place in the program. The names of the model's nodes
 // are not: one model has several, depending on who exported it and how far it was decomposed. What
-// quantization has added stands for no line of the model, whoever added it.
-void name_steps(Graph& graph) {
+// quantization has added stands for no line of the model, whoever added it. Without
+// `source_lines` the bytes do not depend on where the model's source lies.
+void name_steps(Graph& graph, bool source_lines) {
   for (std::size_t i = 0; i < graph.inputs().size(); ++i)
     graph.value(graph.inputs()[i]).name = str("input_", i);
   std::map<Op, int> counts;
   for (const NodeId id : graph.order()) {
     Node& node = graph.node(id);
     node.name = str(to_string(node.op), '_', counts[node.op]++);
-    if (node.op == Op::Quantize || node.op == Op::Dequantize) node.source.clear();
+    if (node.op == Op::Quantize || node.op == Op::Dequantize) node.origin = {};
+    node.origin.source = source_lines ? portable_source(node.origin) : std::string();
     for (const ValueId output : node.outputs) graph.value(output).name = node.name;
   }
 }
@@ -138,7 +140,7 @@ Result<CompiledProgram> compile(Graph graph, const CompileOptions& options) {
     if (options.after_pass) options.after_pass(pass.name, graph);
   }
   graph.erase_unused();
-  name_steps(graph);
+  name_steps(graph, options.source_lines);
   ProgramBuilder builder(graph);
   ENN_TRY(lower_all(graph, builder));
   ENN_ASSIGN(out.bytes, builder.finish(kPayloadHeaderBytes));

@@ -15,6 +15,7 @@ namespace enn {
 
 struct CompileOptions {
   Execution execution = Execution::Integer;
+  bool source_lines = false;  // write the steps' lines of the eager model (portable_source)
   std::vector<std::string> disabled_passes;  // by name; an unknown name is an error
   // Called after each pass with its name and the graph; for dumps and tests.
   std::function<void(std::string_view pass, const Graph& graph)> after_pass;

@@ -49,6 +49,7 @@ std::string json_of(const Explanation& row) {
   text("name", row.name);
   text("operator", row.operator_name);
   text("source", row.source);
+  text("module", row.module_path);
   text("decision", row.decision);
   std::string operands;
   for (const auto& [name, facts] : row.operands) add_member(operands, name, json_of(facts));
@@ -69,8 +70,10 @@ Cells cells_of(const Explanation& row) {
   for (const auto& [name, facts] : row.operands) add(str(name, ": ", in_one_line(facts)));
   if (!row.result.empty()) add(str("result: ", in_one_line(row.result)));
   for (const auto& [name, value] : row.details) add(str(name, " ", value));
+  std::string source = row.source;
+  if (!row.module_path.empty()) source += (source.empty() ? "in " : " in ") + row.module_path;
   return {row.name, row.operator_name.empty() ? row.kind : row.operator_name, row.decision, how,
-          row.source};
+          std::move(source)};
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ struct Explanation {
   std::string name{};           // of the node or value
   std::string operator_name{};  // the overload it was imported from; empty for values
   std::string source{};         // file:line of the eager model, or empty
+  std::string module_path{};    // of the eager model's module that computes it, or empty
   std::string decision{};       // one or two words, e.g. "quantized", "in float", "delegated"
   std::vector<std::pair<std::string, Facts>> operands{};  // by the operand's name
   Facts result{};                                         // how the result is quantized

@@ -12,6 +12,7 @@ std::array<Explanation, 2> rows() {
                       .name = "conv",
                       .operator_name = "aten.conv2d.default",
                       .source = "net.py:7",
+                      .module_path = "features.0",
                       .decision = "quantized",
                       .operands = {{"x", {{"dtype", "int8"}, {"axis", "0"}}}},
                       .result = {},
@@ -22,6 +23,7 @@ std::array<Explanation, 2> rows() {
                       .name = "a\"b\\\n\xff",
                       .operator_name = "",
                       .source = "",
+                      .module_path = "",
                       .decision = "unchanged",
                       .operands = {},
                       .result = {},
@@ -34,7 +36,7 @@ TEST(Explanation, IsWrittenAsJson) {
   EXPECT_EQ(to_json(rows()),
             "[\n"
             R"({"kind": "node", "name": "conv", "operator": "aten.conv2d.default", )"
-            R"("source": "net.py:7", "decision": "quantized", )"
+            R"("source": "net.py:7", "module": "features.0", "decision": "quantized", )"
             R"("operands": {"x": {"dtype": "int8", "axis": "0"}}, )"
             R"("details": {"fused with": "relu"}},)"
             "\n"
@@ -47,7 +49,8 @@ TEST(Explanation, IsWrittenAsJson) {
 TEST(Explanation, IsWrittenAsATable) {
   EXPECT_EQ(to_table(std::span(rows().data(), 1)),
             "name  operator             decision   how  source\n"
-            "conv  aten.conv2d.default  quantized  x: int8, axis 0; fused with relu  net.py:7\n");
+            "conv  aten.conv2d.default  quantized  x: int8, axis 0; fused with relu  net.py:7 in "
+            "features.0\n");
 }
 
 }  // namespace

@@ -22,6 +22,7 @@
 
 #include "enn/result.hpp"
 #include "enn/tensor_type.hpp"
+#include "ir/origin.hpp"
 
 namespace enn {
 
@@ -114,9 +115,9 @@ struct Node {
   std::vector<ValueId> outputs;
   Attributes attrs;
   std::string
-      target;  // the spelling it was imported from, e.g. "aten.conv2d.default"; for messages
-  std::string source;  // file:line of the eager model, where known
-  bool dead = false;   // erased; skipped everywhere
+      target;         // the spelling it was imported from, e.g. "aten.conv2d.default"; for messages
+  Origin origin;      // in the eager model
+  bool dead = false;  // erased; skipped everywhere
 };
 
 class Graph {
@@ -178,7 +179,7 @@ class Graph {
 [[nodiscard]] Status verify(const Graph& graph);
 
 // The text form; parse(print(g)) is g, except that constants above 64 bytes are written as
-// "<n bytes>" and come back zero-filled.
+// "<n bytes>" and come back zero-filled, and that modules (Node::origin) are not written.
 [[nodiscard]] std::string print(const Graph& graph);
 [[nodiscard]] Result<Graph> parse(std::string_view text);
 

@@ -366,7 +366,7 @@ class Parser {
       ENN_ASSIGN(graph_.node(id).target, string());
     }
     if (accept("at")) {
-      ENN_ASSIGN(graph_.node(id).source, string());
+      ENN_ASSIGN(graph_.node(id).origin.source, string());
     }
     for (std::size_t i = 0; i < results.size(); ++i) {
       ENN_TRY(define(results[i], graph_.node(id).outputs[i]));
@@ -413,7 +413,7 @@ std::string print(const Graph& graph) {
       out += "}";
     }
     if (!node.target.empty()) out += " from " + quoted(node.target);
-    if (!node.source.empty()) out += " at " + quoted(node.source);
+    if (!node.origin.source.empty()) out += " at " + quoted(node.origin.source);
     out += "\n";
   }
   for (const ValueId id : graph.taps()) out += str("  tap %", graph.value(id).name, '\n');

@@ -21,7 +21,16 @@ Result<std::string> known_chipset(std::string_view chipset) {
                list_str(kChipsets));
 }
 
+constexpr std::string_view kSourceLines = "enn_source_lines";
+
 }  // namespace
+
+CompileSpec source_lines_compile_spec() { return {std::string(kSourceLines), {}}; }
+
+bool asks_for_source_lines(std::span<const CompileSpec> specs) {
+  return std::ranges::any_of(specs,
+                             [](const CompileSpec& spec) { return spec.key == kSourceLines; });
+}
 
 Result<CompileSpec> gen_samsung_backend_compile_spec(std::string_view chipset,
                                                      PerformanceMode perf_mode) {

@@ -92,7 +92,7 @@ Graph delegated(const Graph& graph, const std::vector<ValueId>& arguments,
     Node& copy =
         out.node(out.add_node(node.op, node.name, map(node.inputs), std::move(types), node.attrs));
     copy.target = node.target;
-    copy.source = node.source;
+    copy.origin = node.origin;
     for (std::size_t i = 0; i < node.outputs.size(); ++i) mapped[node.outputs[i]] = copy.outputs[i];
   }
   out.set_outputs(map(results));
@@ -147,7 +147,9 @@ Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partit
   method->input_tree = given.spec;
   method->output_tree = returned.spec;
   method->compile_specs = partitioner.compile_specs();
-  ENN_ASSIGN(CompiledProgram program, compile(delegated(live, arguments, results)));
+  CompileOptions options;
+  options.source_lines = asks_for_source_lines(partitioner.compile_specs());
+  ENN_ASSIGN(CompiledProgram program, compile(delegated(live, arguments, results), options));
   method->payload = std::move(program.bytes);
   return EdgeProgram(std::move(method));
 }

@@ -23,4 +23,7 @@ inline constexpr std::string_view kCompileOptions = "enn_compile_options";
 // gen_samsung_backend_compile_spec gives. Other keys are none of ours.
 [[nodiscard]] Status check_compile_specs(std::span<const CompileSpec> specs);
 
+// Whether source_lines_compile_spec() is among them.
+[[nodiscard]] bool asks_for_source_lines(std::span<const CompileSpec> specs);
+
 }  // namespace enn

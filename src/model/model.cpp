@@ -52,6 +52,7 @@ Result<Model> Model::compile_graph(const Graph& graph, std::vector<NamedType> in
   }
   CompileOptions compile_options;
   compile_options.execution = options.execution;
+  compile_options.source_lines = options.source_lines;
   ENN_ASSIGN(CompiledProgram compiled, enn::compile(graph, compile_options));
   Model model;
   model.inputs_ = std::move(inputs);

@@ -111,7 +111,7 @@ NodeId add_call(Graph& graph, const Call& call, Op op, std::vector<ValueId> inpu
   const NodeId id =
       graph.add_node(op, call.name, std::move(inputs), call.results, std::move(attrs));
   graph.node(id).target = call.target;
-  graph.node(id).source = call.source;
+  graph.node(id).origin = call.origin;
   return id;
 }
 

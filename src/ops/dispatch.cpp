@@ -150,7 +150,7 @@ NodeId import_uninterpreted(Graph& graph, const Call& call) {
   const NodeId id =
       graph.add_node(Op::Unknown, call.name, std::move(inputs), call.results, std::move(attrs));
   graph.node(id).target = call.target;
-  graph.node(id).source = call.source;
+  graph.node(id).origin = call.origin;
   return id;
 }
 

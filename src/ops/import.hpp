@@ -35,7 +35,7 @@ struct Call {
   std::vector<std::pair<std::string, Argument>>
       arguments;  // names from the overload's schema; defaults may be left out
   std::vector<TensorType> results;
-  std::string source;  // file:line of the eager model, or empty
+  Origin origin;  // in the eager model
   // What it comes after without reading it as a tensor: the sizes (add_size) that became integers
   // of its arguments.
   std::vector<ValueId> after{};

@@ -213,7 +213,8 @@ void ProgramBuilder::push_step(const Node& node, program::OperatorUnion op) {
   auto step = std::make_unique<program::StepT>();
   step->op = std::move(op);
   step->name = node.name;
-  step->source = node.source;
+  step->source = node.origin.source;
+  step->module_path = module_path(node.origin);
   const int index = static_cast<int>(steps_.size());
   for (const std::uint32_t id : used_buffers_) {
     Buffer& buffer = buffers_[id];

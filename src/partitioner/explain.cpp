@@ -68,8 +68,11 @@ class Explainer {
   void explain_node(NodeId id) {
     const Node& node = graph_.node(id);
     const NodeDecision& decision = partitioning_.nodes[id];
-    Explanation row{
-        .kind = "node", .name = node.name, .operator_name = node.target, .source = node.source};
+    Explanation row{.kind = "node",
+                    .name = node.name,
+                    .operator_name = node.target,
+                    .source = node.origin.source,
+                    .module_path = module_path(node.origin)};
     if (decision.partition >= 0) {
       row.decision = "delegated";
       row.details = {{"partition", str(decision.partition)}};

@@ -30,8 +30,9 @@ constexpr std::string_view kStatistics = "openenn.statistics";
 constexpr std::uint64_t kStatisticsVersion = 3;
 
 // What statistics may be merged: the graph's text, which does not hold its larger constants, and a
-// checksum of these.
-std::string model_hash(const Graph& graph) {
+// checksum of these. Where the model's source lies makes no difference.
+std::string model_hash(Graph graph) {
+  for (const NodeId id : graph.order()) graph.node(id).origin = {};
   std::string text = print(graph);
   for (ValueId id = 0; id < graph.value_count(); ++id) {
     if (graph.value(id).is_constant()) text += str(' ', crc32c(*graph.value(id).data));
@@ -241,6 +242,7 @@ Result<PreparedModel> prepare_pt2e(const ExportedProgram& program, const EnnQuan
   Graph graph = transformed.graph();
   ENN_TRY(fuse_batch_norms(graph));
   ENN_TRY(verify(graph));
+  ENN_TRY(quantizer.check_patterns(graph));
   Annotations annotations = quantizer.annotate(graph);
   ENN_ASSIGN(Placement placement, place_observers(graph, annotations));
   ENN_ASSIGN(

@@ -47,6 +47,14 @@ Result<bool> bool_from(const json& object, std::string_view name) {
   return found->get<bool>();
 }
 
+Result<std::string> pattern_from(const json& object, std::string_view name) {
+  ENN_ASSIGN(std::string pattern, string_from(object, name));
+  if (pattern.size() > kMaxPattern) {
+    return error(Code::InvalidArgument, "'", name, "' is too long");
+  }
+  return pattern;
+}
+
 // The members of the array object[name], each an object; none when it is absent.
 Result<std::vector<json>> objects_from(const json& object, std::string_view name) {
   const auto found = object.find(name);
@@ -93,7 +101,17 @@ Status EnnQuantizer::set_observer_for_node(std::string_view pattern, std::string
   return {};
 }
 
+Status EnnQuantizer::set_observer_for_module(std::string_view pattern, std::string_view observer) {
+  ENN_TRY(check_observer(observer));
+  modules_.push_back({std::string(pattern), std::string(observer)});
+  return {};
+}
+
 void EnnQuantizer::exclude_node(std::string_view pattern) { excluded_nodes_.emplace_back(pattern); }
+
+void EnnQuantizer::exclude_module(std::string_view pattern) {
+  excluded_modules_.emplace_back(pattern);
+}
 
 Status EnnQuantizer::exclude_operator(std::string_view op) {
   ENN_TRY(check_operator(op));
@@ -113,11 +131,16 @@ std::string EnnQuantizer::to_json() const {
   for (const Override& item : operators_) {
     document["observers"].push_back({{"operator", item.subject}, {"observer", item.observer}});
   }
+  for (const Override& item : modules_) {
+    document["observers"].push_back({{"module", item.subject}, {"observer", item.observer}});
+  }
   for (const Override& item : nodes_) {
     document["observers"].push_back({{"node", item.subject}, {"observer", item.observer}});
   }
   for (const std::string& op : excluded_operators_)
     document["excluded"].push_back({{"operator", op}});
+  for (const std::string& module : excluded_modules_)
+    document["excluded"].push_back({{"module", module}});
   for (const std::string& node : excluded_nodes_) document["excluded"].push_back({{"node", node}});
   return document.dump(-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace);
 }
@@ -145,9 +168,11 @@ Result<EnnQuantizer> EnnQuantizer::from_json(std::string_view text) {
     if (item.contains("operator")) {
       ENN_ASSIGN(const std::string op, string_from(item, "operator"));
       ENN_TRY(quantizer.set_observer_for_operator(op, observer));
+    } else if (item.contains("module")) {
+      ENN_ASSIGN(const std::string module, pattern_from(item, "module"));
+      ENN_TRY(quantizer.set_observer_for_module(module, observer));
     } else {
-      ENN_ASSIGN(const std::string node, string_from(item, "node"));
-      if (node.size() > kMaxPattern) return error(Code::InvalidArgument, "'node' is too long");
+      ENN_ASSIGN(const std::string node, pattern_from(item, "node"));
       ENN_TRY(quantizer.set_observer_for_node(node, observer));
     }
   }
@@ -156,9 +181,11 @@ Result<EnnQuantizer> EnnQuantizer::from_json(std::string_view text) {
     if (item.contains("operator")) {
       ENN_ASSIGN(const std::string op, string_from(item, "operator"));
       ENN_TRY(quantizer.exclude_operator(op));
+    } else if (item.contains("module")) {
+      ENN_ASSIGN(const std::string module, pattern_from(item, "module"));
+      quantizer.exclude_module(module);
     } else {
-      ENN_ASSIGN(const std::string node, string_from(item, "node"));
-      if (node.size() > kMaxPattern) return error(Code::InvalidArgument, "'node' is too long");
+      ENN_ASSIGN(const std::string node, pattern_from(item, "node"));
       quantizer.exclude_node(node);
     }
   }

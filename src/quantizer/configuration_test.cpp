@@ -88,6 +88,86 @@ TEST(Configuration, ExcludedNodesStayFloatAndNeighboursConsistent) {
   EXPECT_EQ(text_of(graph, all.annotate(graph)), "");
 }
 
+// kConvReluAdd as a model with the modules stem.conv, stem.act and pool.
+Graph graph_with_modules() {
+  Graph graph = graph_of(kConvReluAdd);
+  const auto call = [&](std::size_t node, std::vector<ModuleCall> modules) {
+    modules.insert(modules.begin(), {"", "net.Net"});
+    graph.node(graph.order()[node]).origin.modules = std::move(modules);
+  };
+  call(0, {{"stem", "net.Stem"}, {"stem.conv", "torch.nn.modules.conv.Conv2d"}});
+  call(1, {{"stem", "net.Stem"}, {"stem.act", "torch.nn.modules.activation.ReLU"}});
+  call(2, {{"pool", "torch.nn.modules.pooling.MaxPool2d"}});
+  call(3, {});
+  return graph;
+}
+
+TEST(Configuration, ModulesAreNamedByPathAndClass) {
+  const Graph graph = graph_with_modules();
+  const auto excluded = [&](std::string_view pattern) {
+    EnnQuantizer quantizer;
+    quantizer.exclude_module(pattern);
+    EXPECT_TRUE(quantizer.check_patterns(graph).ok());
+    const Annotations annotations = quantizer.annotate(graph);
+    std::string names;
+    for (const NodeId id : graph.order()) {
+      if (!annotations.excluded_by(id).empty()) names += graph.node(id).name + " ";
+    }
+    return names;
+  };
+  EXPECT_EQ(excluded("stem"), "conv relu ");
+  EXPECT_EQ(excluded("stem.conv"), "conv ");
+  EXPECT_EQ(excluded("torch.nn.MaxPool2d"), "pool ");
+  EXPECT_EQ(excluded("net.Stem"), "conv relu ");
+  EXPECT_EQ(excluded("net.Net"), "conv relu pool sum ");
+
+  EnnQuantizer quantizer;
+  ASSERT_TRUE(quantizer.set_observer("minmax").ok());
+  ASSERT_TRUE(quantizer.set_observer_for_operator("convolution", "mse").ok());
+  ASSERT_TRUE(quantizer.set_observer_for_module("torch.nn.Conv2d", "histogram").ok());
+  ASSERT_TRUE(quantizer.set_observer_for_node("sum", "kl").ok());
+  ASSERT_TRUE(quantizer.set_observer_for_module("net.Net", "percentile").ok());
+  // The last module pattern that matches wins over those before it, a name over all of them.
+  EXPECT_EQ(text_of(graph, quantizer.annotate(graph)),
+            "x MinMax\n"
+            "conv: x=MinMax w=PerChannelMinMax\n"
+            "relu: => Percentile\n"
+            "pool: relu=Percentile => shared\n"
+            "sum: pool=Percentile x=MinMax => Kl\n");
+}
+
+TEST(Configuration, PatternsThatMatchNothingAreErrors) {
+  const Graph graph = graph_with_modules();
+  const auto message = [&](const auto& set) {
+    EnnQuantizer quantizer;
+    set(quantizer);
+    return quantizer.check_patterns(graph).message();
+  };
+  EXPECT_EQ(message([](EnnQuantizer&) {}), "");
+  EXPECT_EQ(message([](EnnQuantizer& q) { q.exclude_node("po?l"); }), "");
+  EXPECT_EQ(message([](EnnQuantizer& q) { (void)q.set_observer_for_node("x", "mse"); }), "");
+  EXPECT_THAT(message([](EnnQuantizer& q) { q.exclude_node("nosuch*"); }),
+              HasSubstr("exclude_node('nosuch*') names no node"));
+  // An input is observed, but is no node to leave in float.
+  EXPECT_THAT(message([](EnnQuantizer& q) { q.exclude_node("x"); }), HasSubstr("names no node"));
+  EXPECT_THAT(message([](EnnQuantizer& q) { q.exclude_node("stem.conv"); }),
+              HasSubstr("it names a module: use exclude_module"));
+  EXPECT_THAT(message([](EnnQuantizer& q) { (void)q.set_observer_for_node("b*", "mse"); }),
+              HasSubstr("set_observer_for_node('b*') names no node"));
+  EXPECT_THAT(message([](EnnQuantizer& q) { q.exclude_module("torch.nn.Linear"); }),
+              HasSubstr("exclude_module('torch.nn.Linear') names no module"));
+  EXPECT_THAT(message([](EnnQuantizer& q) { (void)q.set_observer_for_module("a\n", "mse"); }),
+              HasSubstr("set_observer_for_module('a?') names no module"));
+
+  EnnQuantizer quantizer;
+  ASSERT_TRUE(quantizer.exclude_operator("relu").ok());
+  ASSERT_TRUE(quantizer.exclude_operator("softmax").ok());
+  ASSERT_TRUE(quantizer.set_observer_for_operator("aten.linear.default", "mse").ok());
+  EXPECT_TRUE(quantizer.check_patterns(graph).ok());
+  EXPECT_THAT(quantizer.absent_operators(graph),
+              testing::ElementsAre("softmax", "aten.linear.default"));
+}
+
 TEST(Configuration, UnknownNamesAreErrorsThatListTheKnown) {
   EnnQuantizer quantizer;
   EXPECT_THAT(quantizer.set_observer("median").message(),
@@ -106,14 +186,16 @@ TEST(Configuration, JsonComesBackAndIsStable) {
   ASSERT_TRUE(quantizer.set_observer_for_node("a*", "minmax").ok());
   ASSERT_TRUE(quantizer.exclude_operator("relu").ok());
   quantizer.exclude_node("b?");
+  ASSERT_TRUE(quantizer.set_observer_for_module("stem.*", "histogram").ok());
+  quantizer.exclude_module("torch.nn.Linear");
   quantizer.set_bias_correction(false);
   const std::string text = quantizer.to_json();
   EXPECT_EQ(
       text,
-      R"({"bias_correction":false,"compatibility":"UPSTREAM","excluded":[{"operator":"relu"},{"node":"b?"}],)"
+      R"({"bias_correction":false,"compatibility":"UPSTREAM","excluded":[{"operator":"relu"},{"module":"torch.nn.Linear"},{"node":"b?"}],)"
       R"("format":"openenn.quantizer","is_per_channel":false,"is_qat":false,"observer":"kl",)"
       R"("observers":[{"observer":"mse","operator":"convolution"},)"
-      R"({"node":"a*","observer":"minmax"}],"precision":"A8W8","version":1})");
+      R"({"module":"stem.*","observer":"histogram"},{"node":"a*","observer":"minmax"}],"precision":"A8W8","version":1})");
   const auto again = EnnQuantizer::from_json(text);
   ASSERT_TRUE(again.ok()) << again.status().message();
   EXPECT_EQ(again.value().to_json(), text);

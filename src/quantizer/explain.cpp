@@ -166,8 +166,11 @@ class Explainer {
   void explain_node(NodeId id) {
     const Node& node = graph_.node(id);
     if (is_internal(node)) return;
-    Explanation row{
-        .kind = "node", .name = node.name, .operator_name = node.target, .source = node.source};
+    Explanation row{.kind = "node",
+                    .name = node.name,
+                    .operator_name = node.target,
+                    .source = node.origin.source,
+                    .module_path = module_path(node.origin)};
     if (std::ranges::find(kept_, id) != kept_.end()) {
       row.decision = "annotated by others";
       row.reason = "the model was annotated before, or by a custom annotation, and that wins";
@@ -252,7 +255,8 @@ class Explainer {
       Explanation row{.kind = "part",
                       .name = str(node.name, "[", i, "]"),
                       .operator_name = "getitem",
-                      .source = node.source};
+                      .source = node.origin.source,
+                      .module_path = module_path(node.origin)};
       row.decision = is_float_value(graph_, id) ? "transparent" : "unchanged";
       row.reason = is_float_value(graph_, id) ? "what reads it quantizes it" : not_float(id);
       rows_.push_back(std::move(row));

@@ -14,8 +14,6 @@ namespace enn {
 // The observer of a name that EnnQuantizer::set_observer takes.
 [[nodiscard]] std::optional<Observer> observer_of_name(std::string_view name);
 
-// '*' stands for any text, '?' for any character.
-[[nodiscard]] bool matches(std::string_view pattern, std::string_view name);
 // `op` is an IR name or the overload that the node was imported from.
 [[nodiscard]] bool is_operator(const Node& node, std::string_view op);
 

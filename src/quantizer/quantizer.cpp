@@ -196,6 +196,9 @@ std::string EnnQuantizer::excluded_by(const Node& node) const {
   for (const std::string& pattern : excluded_nodes_) {
     if (matches(pattern, node.name)) return "exclude_node('" + pattern + "')";
   }
+  for (const std::string& pattern : excluded_modules_) {
+    if (in_module(node.origin, pattern)) return "exclude_module('" + pattern + "')";
+  }
   for (const std::string& op : excluded_operators_) {
     if (is_operator(node, op)) return "exclude_operator('" + op + "')";
   }
@@ -207,10 +210,70 @@ std::optional<std::string_view> EnnQuantizer::observer_for(const Node* node,
   for (std::size_t i = nodes_.size(); i-- > 0;) {
     if (matches(nodes_[i].subject, name)) return nodes_[i].observer;
   }
+  for (std::size_t i = modules_.size(); i-- > 0;) {
+    if (node != nullptr && in_module(node->origin, modules_[i].subject)) {
+      return modules_[i].observer;
+    }
+  }
   for (std::size_t i = operators_.size(); i-- > 0;) {
     if (node != nullptr && is_operator(*node, operators_[i].subject)) return operators_[i].observer;
   }
   return std::nullopt;
+}
+
+Status EnnQuantizer::check_patterns(const Graph& graph) const {
+  const std::vector<NodeId> order = graph.order();
+  const auto is_node = [&](std::string_view pattern) {
+    return std::ranges::any_of(order,
+                               [&](NodeId id) { return matches(pattern, graph.node(id).name); });
+  };
+  const auto is_module = [&](std::string_view pattern) {
+    return std::ranges::any_of(
+        order, [&](NodeId id) { return in_module(graph.node(id).origin, pattern); });
+  };
+  const auto is_input = [&](std::string_view pattern) {
+    return std::ranges::any_of(graph.inputs(),
+                               [&](ValueId id) { return matches(pattern, graph.value(id).name); });
+  };
+  const auto no_node = [&](std::string_view setting, std::string_view pattern,
+                           std::string_view for_modules) {
+    return error(Code::InvalidArgument, setting, "('", printable(pattern),
+                 "') names no node of the model as it is quantized (with batch norms folded and "
+                 "attention decomposed)",
+                 is_module(pattern) ? str("; it names a module: use ", for_modules) : "");
+  };
+  const auto no_module = [&](std::string_view setting, std::string_view pattern) {
+    return error(Code::InvalidArgument, setting, "('", printable(pattern),
+                 "') names no module of the eager model, neither by path (features.0.conv) nor by "
+                 "class (torch.nn.Linear)");
+  };
+  for (const std::string& pattern : excluded_nodes_) {
+    if (!is_node(pattern)) {
+      return no_node("exclude_node", pattern, "exclude_module");
+    }
+  }
+  for (const Override& item : nodes_) {
+    if (!is_node(item.subject) && !is_input(item.subject)) {
+      return no_node("set_observer_for_node", item.subject, "set_observer_for_module");
+    }
+  }
+  for (const std::string& pattern : excluded_modules_) {
+    if (!is_module(pattern)) return no_module("exclude_module", pattern);
+  }
+  for (const Override& item : modules_) {
+    if (!is_module(item.subject)) return no_module("set_observer_for_module", item.subject);
+  }
+  return {};
+}
+
+std::vector<std::string> EnnQuantizer::absent_operators(const Graph& graph) const {
+  std::vector<std::string> wanted = excluded_operators_;
+  for (const Override& item : operators_) wanted.push_back(item.subject);
+  const std::vector<NodeId> order = graph.order();
+  std::erase_if(wanted, [&](const std::string& op) {
+    return std::ranges::any_of(order, [&](NodeId id) { return is_operator(graph.node(id), op); });
+  });
+  return wanted;
 }
 
 Annotations EnnQuantizer::annotate(const Graph& graph) const {

@@ -187,6 +187,7 @@ class LoadedProgram final : public Program {
       ENN_ASSIGN(OperatorPtr op, binder.bind(i, step));
       steps_.push_back({.name = printable(step.name()),
                         .source = printable(step.source()),
+                        .module_path = printable(step.module_path()),
                         .op = program::EnumNameOperator(step.op_type()),
                         .kernel = std::string(op->kernel())});
       operators_.push_back(std::move(op));

@@ -90,11 +90,13 @@ class ArgumentWriter {
   symbolic::ArgumentT& out_;
 };
 
-std::unique_ptr<symbolic::CallT> write_call(const SymbolicCall& call, ValueId value) {
+std::unique_ptr<symbolic::CallT> write_call(const SymbolicCall& call, ValueId value,
+                                            bool source_lines) {
   auto out = std::make_unique<symbolic::CallT>();
   out->target = call.call.target;
   out->name = call.call.name;
-  out->source = call.call.source;
+  out->source = source_lines ? portable_source(call.call.origin) : std::string();
+  out->module_path = module_path(call.call.origin);
   out->value = value;
   for (const auto& [name, argument] : call.call.arguments) {
     auto& written = out->arguments.emplace_back(std::make_unique<symbolic::ArgumentT>());
@@ -246,7 +248,8 @@ class SymbolicReader {
     Call& call = numbered.call.call;
     call.target = text(from.target());
     call.name = text(from.name());
-    call.source = text(from.source());
+    call.origin.source = text(from.source());
+    call.origin.modules = {{text(from.module_path()), {}}};
     for (const symbolic::Argument* argument : items(from.arguments())) {
       if (!is_integer_kind(argument->kind())) {
         ENN_ASSIGN(Argument value, read_argument(*argument));
@@ -271,7 +274,7 @@ class SymbolicReader {
   std::set<ValueId> defined_;
 };
 
-std::vector<std::byte> SymbolicGraph::write() const {
+std::vector<std::byte> SymbolicGraph::write(bool source_lines) const {
   symbolic::GraphT root;
   root.version = symbolic::Version_MAX;
   for (const Input& input : inputs_) {
@@ -295,7 +298,7 @@ std::vector<std::byte> SymbolicGraph::write() const {
     root.data.insert(root.data.end(), bytes, bytes + constant.data->size());
   }
   for (const NumberedCall& numbered : calls_) {
-    root.calls.push_back(write_call(numbered.call, numbered.value));
+    root.calls.push_back(write_call(numbered.call, numbered.value, source_lines));
   }
   root.outputs = outputs_;
   flatbuffers::FlatBufferBuilder builder(root.data.size() + (1U << 16U));

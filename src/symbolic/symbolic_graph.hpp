@@ -70,8 +70,9 @@ class SymbolicGraph {
   // value, or all that depends on no input together, has more than `most_bytes`.
   [[nodiscard]] Result<Graph> bind(std::span<const Shape> sizes, std::uint64_t most_bytes) const;
 
-  // The payload (schema/symbolic.fbs) and back; read() trusts nothing in it.
-  [[nodiscard]] std::vector<std::byte> write() const;
+  // The payload (schema/symbolic.fbs), with the calls' lines of the eager model if asked for, and
+  // back; read() trusts nothing in it.
+  [[nodiscard]] std::vector<std::byte> write(bool source_lines = false) const;
   [[nodiscard]] static Result<SymbolicGraph> read(std::span<const std::byte> body);
 
  private:

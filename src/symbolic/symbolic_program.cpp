@@ -40,7 +40,9 @@ class LoadedSymbolicProgram final : public SymbolicProgram {
       return specializations_.front().program.get();
     }
     ENN_ASSIGN(Graph graph, graph_.bind(sizes, options_.max_memory_bytes));
-    ENN_ASSIGN(CompiledProgram compiled, compile(std::move(graph)));
+    CompileOptions compile_options;
+    compile_options.source_lines = true;  // those that the payload has
+    ENN_ASSIGN(CompiledProgram compiled, compile(std::move(graph), compile_options));
     Specialization made{{sizes.begin(), sizes.end()}, std::move(compiled.bytes), nullptr};
     ENN_ASSIGN(made.program, Program::load(made.payload, options_));
     if (specializations_.size() == kMostSpecializations) specializations_.pop_back();

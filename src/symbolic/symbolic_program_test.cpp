@@ -116,7 +116,7 @@ TEST(SymbolicProgram, MemoryIsLimited) {
   graph.set_outputs({graph.add_input("x", {DType::Float32, {size}})});
   for (int i = 0; i < 3; ++i) {
     SymbolicCall call;
-    call.call = {"aten.full.default", str("full_", i), {{"fill_value", 1.0}}, {}, ""};
+    call.call = {"aten.full.default", str("full_", i), {{"fill_value", 1.0}}, {}, {}};
     call.arguments = {{"size", {size}, true}};
     call.results = {{DType::Float32, {size}}};
     static_cast<void>(graph.add_call(std::move(call)));

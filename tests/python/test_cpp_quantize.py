@@ -59,7 +59,7 @@ def test_program_is_pythons(cpp_quantize, tmp_path) -> None:
     python = common.lower(quantized, samples[0]).to_executorch().buffer
     ours, theirs = payload_of(result.read_bytes()), payload_of(python)
     described = [
-        [(step.op, step.name, step.source) for step in _core.Program(payload).steps] for payload in (ours, theirs)
+        [(step.op, step.name, step.module_path) for step in _core.Program(payload).steps] for payload in (ours, theirs)
     ]
     assert described[0] == described[1]
     assert len(ours) == len(theirs)

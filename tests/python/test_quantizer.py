@@ -18,7 +18,7 @@ from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, Quantiza
 
 import common
 import models
-from openenn import _core
+from openenn import InvalidArgumentError, _core
 from openenn.observers import MseObserver
 
 EPS = 2.0**-12
@@ -115,6 +115,59 @@ def test_activation_ranges_are_those_of_the_values_histograms() -> None:
     for name in (input_name, "hardswish", "conv2d_1", "tanh"):
         scale, zero_point = observers[name].calculate_qparams()
         assert found[name] == (scale.item(), zero_point.item()), name
+
+
+class TwoLayers(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.features(x))
+
+
+def test_layers_are_named_by_module_path_or_class(caplog) -> None:
+    exported = torch.export.export(TwoLayers().eval(), (torch.randn(2, 4),))
+
+    def reasons(*patterns: str) -> dict[str, str]:
+        quantizer = EnnQuantizer()
+        for pattern in patterns:
+            quantizer.exclude_module(pattern)
+        prepare_pt2e(exported.module(), quantizer)
+        return {row.name: row.reason for row in quantizer.explain().rows if "exclude_module" in row.reason}
+
+    assert set(reasons("head")) == {"linear_1"}
+    assert set(reasons("features")) == {"linear", "relu"}
+    assert set(reasons("features.0")) == {"linear"}
+    assert set(reasons("torch.nn.Linear")) == {"linear", "linear_1"}
+    assert set(reasons("*.TwoLayers")) == {"linear", "relu", "linear_1"}
+
+    def observers(set_observer: str, subject: str) -> dict[str, str]:
+        quantizer = EnnQuantizer()
+        getattr(quantizer, set_observer)(subject, "histogram")
+        prepare_pt2e(exported.module(), quantizer)
+        return {row.name: dict(row.result).get("observer", "") for row in quantizer.explain().rows}
+
+    expected = observers("set_observer_for_node", "linear_1")
+    assert expected["linear_1"] == "Histogram"
+    assert observers("set_observer_for_module", "head") == expected
+    assert observers("set_observer_for_module", "torch.nn.ReLU")["relu"] == "Histogram"
+
+    for method, arguments in (
+        ("exclude_node", ()),
+        ("exclude_module", ()),
+        ("set_observer_for_node", ("mse",)),
+        ("set_observer_for_module", ("mse",)),
+    ):
+        quantizer = EnnQuantizer()
+        getattr(quantizer, method)("nosuch*", *arguments)
+        with pytest.raises(InvalidArgumentError, match=rf"{method}\('nosuch\*'\) names no"):
+            prepare_pt2e(exported.module(), quantizer)
+    quantizer = EnnQuantizer()
+    quantizer.exclude_operator("softmax")  # of a configuration that is meant for several models
+    prepare_pt2e(exported.module(), quantizer)
+    assert "the operator 'softmax', which the model does not have" in caplog.text
 
 
 def test_weight_scales_are_symmetric_per_output_channel() -> None:

@@ -20,7 +20,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt
 
 import common
 import two_doors
-from openenn import EnnError, _core
+from openenn import EnnError, _core, compile_options
 
 
 class Bottleneck(nn.Module):
@@ -188,6 +188,62 @@ def test_compile_specifications_are_the_same() -> None:
     ]
     assert specs[0] == specs[1]
     assert bytes(specs[0][0].value) == b'{"chipset":"E9965","perf_mode":0}'
+
+
+MODEL = """
+from torch import nn
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.features(x)
+        return self.head(x.mean((2, 3)))
+"""
+
+
+def from_folder(folder: Path, dynamic: bool) -> ExportedProgram:
+    """The same model, as if its source lay in `folder`."""
+    scope = {"__name__": "shop.net"}
+    exec(compile(MODEL, str(folder / "shop" / "net.py"), "exec"), scope)
+    torch.manual_seed(0)
+    inputs = (torch.randn(2, 3, 8, 8),)
+    shapes = ({0: torch.export.Dim("batch", min=1, max=8)},) if dynamic else None
+    module = common.quantize(scope["Model"]().eval(), [inputs], inputs, dynamic_shapes=shapes)
+    return torch.export.export(module, inputs, dynamic_shapes=shapes)
+
+
+def test_a_pte_does_not_depend_on_the_folder_of_its_source(tmp_path) -> None:
+    folders = [tmp_path / "one", tmp_path / "two" / "deeper"]
+    programs = [from_folder(folder, dynamic=False) for folder in folders]
+    results = [two_doors.compare(program) for program in programs]
+    for door in ("python_pte", "cpp_pte"):
+        one, two = (result[door] for result in results)
+        assert one == two
+        assert b"net.py" not in one
+    dynamic = [
+        to_edge_transform_and_lower(from_folder(folder, dynamic=True), partitioner=[EnnPartitioner()])
+        .to_executorch()
+        .buffer
+        for folder in folders
+    ]
+    assert dynamic[0] == dynamic[1]
+    assert b"net.py" not in dynamic[0]
+    assert b"features.0" in dynamic[0]
+
+    # Asked for, the lines are those of the module, in both doors.
+    spec = compile_options.source_lines_compile_spec()
+    edge = to_edge_transform_and_lower(programs[0], partitioner=[EnnPartitioner([spec])])
+    (data,) = deserialize_pte_binary(edge.to_executorch().buffer).program.backend_delegate_data
+    _, payload = _core.lower_pt2(results[0]["archive"], [(spec.key, bytes(spec.value))])
+    assert bytes(data.data) == payload
+    steps = _core.Program(payload).steps
+    assert {("features.0", "shop/net.py:11"), ("head", "shop/net.py:12"), ("", "shop/net.py:12")} <= {
+        (step.module_path, step.source) for step in steps
+    }
 
 
 class Between(nn.Module):

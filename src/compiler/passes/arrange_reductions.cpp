@@ -63,7 +63,7 @@ Status arrange_reductions(Graph& graph) {
     attrs.set("keepdim", false);
     const NodeId reduced =
         graph.insert_node(id, node.op, node.name + ".reduced", {input}, {type}, std::move(attrs));
-    graph.node(reduced).source = node.source;
+    graph.node(reduced).origin = node.origin;
     Node& view = graph.node(id);
     view.op = Op::Reshape;
     view.attrs = {};

@@ -135,7 +135,7 @@ void make_channel_affine(Graph& graph, NodeId id, const Affine& affine) {
   attrs.set("dim", std::int64_t{1});
   const NodeId map = graph.insert_node(id, Op::ChannelAffine, node.name + ".affine",
                                        {node.inputs[0], scale, shift}, {type}, std::move(attrs));
-  graph.node(map).source = node.source;
+  graph.node(map).origin = node.origin;
   graph.replace_uses(node.outputs[0], graph.node(map).outputs[0]);
 }
 

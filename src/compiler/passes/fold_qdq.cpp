@@ -67,7 +67,7 @@ class QdqFolder {
         now_moves.op = moving.op;
         now_moves.attrs = moving.attrs;
         now_moves.attrs.erase("dtype");
-        now_moves.source = moving.source;
+        now_moves.origin = moving.origin;
         now_moves.inputs = moving.inputs;
         now_moves.inputs[0] = graph_.node(hoisted).outputs[0];
         graph_.value(now_moves.outputs[0]).quant =
@@ -194,7 +194,7 @@ class QdqFolder {
                                             types, std::move(attrs));
     graph_.node(moved).name = node.name;
     graph_.node(moved).target = node.target;
-    graph_.node(moved).source = node.source;
+    graph_.node(moved).origin = node.origin;
     const QuantParams params = *graph_.value(source).quant;
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       const ValueId quantized = graph_.node(moved).outputs[i];
@@ -249,7 +249,7 @@ class QdqFolder {
     }
     node.op = op;
     node.target = graph_.node(fused).target;
-    node.source = graph_.node(fused).source;
+    node.origin = graph_.node(fused).origin;
     node.inputs = std::move(operands);
     node.attrs = std::move(attrs);
     graph_.erase_node(fused);
@@ -372,7 +372,7 @@ class QdqFolder {
     const NodeId joined = graph_.insert_node(id, Op::Concat, joining.name + ".bytes", parts,
                                              {{dtype, type.shape}}, joining.attrs);
     graph_.node(joined).target = joining.target;
-    graph_.node(joined).source = joining.source;
+    graph_.node(joined).origin = joining.origin;
     const ValueId bytes = graph_.node(joined).outputs[0];
     graph_.value(bytes).quant = common;
     const NodeId dequantize =

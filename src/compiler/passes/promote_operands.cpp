@@ -14,7 +14,7 @@ void decompose_clamp(Graph& graph, NodeId id) {
           .value();
   const NodeId raised = graph.insert_node(id, Op::Maximum, node.name + ".raised",
                                           {node.inputs[0], node.inputs[1]}, {type});
-  graph.node(raised).source = node.source;
+  graph.node(raised).origin = node.origin;
   graph.node(id).op = Op::Minimum;
   graph.node(id).inputs = {graph.node(raised).outputs[0], node.inputs[2]};
 }

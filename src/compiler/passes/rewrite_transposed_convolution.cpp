@@ -288,7 +288,7 @@ Status rewrite(Graph& graph, NodeId id) {
   const NodeId convolution =
       graph.insert_node(id, Op::Convolution, node.name + ".phases", {node.inputs[0], phases, bias},
                         {{output.dtype, shape}}, std::move(attrs));
-  graph.node(convolution).source = node.source;
+  graph.node(convolution).origin = node.origin;
   ValueId result = graph.node(convolution).outputs[0];
   if (plan.phases() > 1) result = spread(graph, id, node.name + ".spread", result, plan);
   if (graph.value(result).type.shape != output.shape) {

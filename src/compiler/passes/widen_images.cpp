@@ -92,7 +92,7 @@ Status widen(Graph& graph, NodeId id, std::size_t spatial) {
   const NodeId wide =
       graph.insert_node(id, node.op, node.name + ".wide", std::move(inputs),
                         {{output.type.dtype, wide_shape(output.type.shape)}}, std::move(attrs));
-  graph.node(wide).source = node.source;
+  graph.node(wide).origin = node.origin;
   const ValueId result =
       reshaped(graph, id, graph.node(wide).outputs[0], output.type.shape, node.name + ".narrow");
   graph.replace_uses(node.outputs[0], result);

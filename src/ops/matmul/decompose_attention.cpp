@@ -89,7 +89,7 @@ class AttentionDecomposition {
                        std::move(name),
                        std::move(arguments),
                        {std::move(type)},
-                       call_.source},
+                       call_.origin},
                       nullptr});
     return kMadeTensor + static_cast<ValueId>(steps_.size() - 1);
   }
@@ -100,7 +100,7 @@ class AttentionDecomposition {
                        str("_", call_.name, "_mask"),
                        {},
                        {{DType::Float32, std::move(shape)}},
-                       call_.source},
+                       call_.origin},
                       std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end())});
     return kMadeTensor + static_cast<ValueId>(steps_.size() - 1);
   }
