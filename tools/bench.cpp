@@ -119,7 +119,9 @@ double per_second(std::uint64_t count, double nanoseconds) {
 }
 
 Status bench(const Options& options) {
-  ENN_ASSIGN(std::vector<NamedRunner> runners, open_runners(options.model, options.run));
+  RunOptions run = options.run;
+  run.source_lines = true;
+  ENN_ASSIGN(std::vector<NamedRunner> runners, open_runners(options.model, run));
   auto chosen = std::find_if(runners.begin(), runners.end(), [&](const NamedRunner& candidate) {
     return candidate.name == options.execution;
   });
@@ -139,6 +141,8 @@ Status bench(const Options& options) {
     for (std::size_t i = 0; i < steps.size(); ++i) {
       const double giga = per_second(view.steps[i].macs, static_cast<double>(measured.step_ns[i]));
       rows.push_back({{"name", steps[i].name},
+                      {"module", steps[i].module_path},
+                      {"source", steps[i].source},
                       {"op", steps[i].op},
                       {"kernel", steps[i].kernel},
                       {"output", view.steps[i].output},
@@ -162,15 +166,17 @@ Status bench(const Options& options) {
                 {"steps", std::move(rows)}});
     return {};
   }
-  Table table({"step", "operator", "kernel", "result", "us", "share %", "GMAC/s", "peak %"});
+  Table table({"step", "module", "operator", "kernel", "result", "us", "share %", "GMAC/s",
+               "peak %", "line"});
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const auto time = static_cast<double>(measured.step_ns[i]);
     const double giga = per_second(view.steps[i].macs, time);
     const bool counts = view.steps[i].macs > 0;
-    table.add({steps[i].name, steps[i].op, steps[i].kernel, view.steps[i].output,
-               decimal(time / 1e3, 1),
+    table.add({steps[i].name, steps[i].module_path, steps[i].op, steps[i].kernel,
+               view.steps[i].output, decimal(time / 1e3, 1),
                decimal(100 * time / static_cast<double>(std::max<std::int64_t>(sum, 1)), 1),
-               counts ? decimal(giga, 1) : "-", counts ? decimal(100 * giga / peak, 1) : "-"});
+               counts ? decimal(giga, 1) : "-", counts ? decimal(100 * giga / peak, 1) : "-",
+               steps[i].source});
   }
   table.print();
   std::cout << '\n'

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <iomanip>
@@ -11,6 +12,7 @@
 
 #include "archive/zip.hpp"
 #include "base/file_io.hpp"
+#include "base/thread_count.hpp"
 #include "ir/graph.hpp"
 #include "lowering/pte.hpp"
 #include "lowering/pte_reader.hpp"
@@ -25,9 +27,38 @@ Status in_file(const std::filesystem::path& path, const Status& status) {
   return error(status.code(), path.string(), ": ", status.message());
 }
 
+// Threads beyond the CPUs wait for each other in turn: a run takes many times as long.
+std::string use_available_threads(std::string& text) {
+  int wanted = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), wanted);
+  if (failure != std::errc() || end != text.data() + text.size()) return {};  // said elsewhere
+  const int used = usable_threads(wanted);
+  if (wanted <= used) return {};
+  std::cerr << "enn: --threads " << wanted << ": this process has " << used << " CPU"
+            << (used == 1 ? "" : "s") << ", so " << used << " thread"
+            << (used == 1 ? " is" : "s are") << " used\n";
+  text = std::to_string(used);
+  return {};
+}
+
 bool is_pte(std::span<const std::byte> bytes) {
   constexpr std::string_view kIdentifier = "ET12";
   return bytes.size() > 8 && std::memcmp(bytes.data() + 4, kIdentifier.data(), 4) == 0;
+}
+
+Status check_inputs(std::span<const NamedType> expected, std::span<const Tensor> given) {
+  if (given.size() != expected.size()) {
+    return error(Code::InvalidArgument, "the model takes ", expected.size(), " inputs, not ",
+                 given.size());
+  }
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const TensorType& type = expected[i].type;
+    const auto bytes = static_cast<std::size_t>(numel(type.shape)) * size_of(type.dtype);
+    if (given[i].type == type && given[i].bytes.size() == bytes) continue;
+    return error(Code::InvalidArgument, "input '", expected[i].name, "' takes ", to_string(type),
+                 ", not ", to_string(given[i].type));
+  }
+  return {};
 }
 
 }  // namespace
@@ -39,6 +70,7 @@ void add_json_option(CLI::App& command, bool& json) {
 void add_run_options(CLI::App& command, RunOptions& options) {
   command.add_option("--threads", options.threads, "Threads to compute with")
       ->check(CLI::Range(1, 256))
+      ->transform(CLI::Validator(use_available_threads, "", "threads"))
       ->capture_default_str();
   command.add_option("--isa", options.isa,
                      "Highest instruction set to use: reference, avx2, avxvnni, avx512vnni, neon, "
@@ -90,6 +122,11 @@ void add_data_options(CLI::App& command, DataArguments& data, const std::string&
       ->group(group);
   command.add_flag("!--no-scale", steps.scale_to_one, "Do not divide the pixels by 255")
       ->group(group);
+  command
+      .add_flag("--skip-unreadable", data.options.skip_unreadable,
+                "Leave out images that cannot be read, and count them, instead of ending with the "
+                "first")
+      ->group(group);
   command.add_flag("--nhwc", steps.channels_last, "The model takes images with channels last")
       ->group(group);
 }
@@ -102,6 +139,13 @@ void add_label_option(CLI::App& command, DataArguments& data) {
           "array file (class numbers, class maps or images); else the sub-folders' numbers "
           "in alphabetical order, or the .npz's array \"labels\"")
       ->group("Data");
+}
+
+void report_skipped(const Dataset& data) {
+  if (data.skipped().empty()) return;
+  std::cerr << "enn: " << data.skipped().size()
+            << " image(s) could not be read and were left out; the first: "
+            << data.skipped().front() << '\n';
 }
 
 Result<FileKind> kind_of(std::span<const std::byte> bytes) {
@@ -143,6 +187,7 @@ Result<Runner> Runner::open(const ExportedProgram& program, Execution execution,
   model_options.execution = execution;
   model_options.threads = options.threads;
   model_options.isa = options.isa;
+  model_options.source_lines = options.source_lines;
   ENN_ASSIGN(Model model, Model::compile(program, model_options));
   Runner out;
   out.inputs_ = program.inputs();
@@ -209,6 +254,7 @@ std::span<const std::byte> Runner::payload() const {
 
 Result<std::vector<Tensor>> Runner::run(std::span<const Tensor> inputs,
                                         ExecutionListener* listener) {
+  ENN_TRY(check_inputs(inputs_, inputs));
   if (model_) {
     std::vector<TensorView> views;
     for (const Tensor& input : inputs) views.push_back(input.view());

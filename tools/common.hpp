@@ -29,6 +29,7 @@ struct RunOptions {
   int threads = 1;
   std::string isa;
   bool json = false;
+  bool source_lines = false;  // an archive is compiled with the lines of the eager model
 };
 void add_run_options(CLI::App& command, RunOptions& options);
 void add_json_option(CLI::App& command, bool& json);
@@ -41,6 +42,8 @@ struct DataArguments {
 void add_data_options(CLI::App& command, DataArguments& data, const std::string& name,
                       const std::string& description, bool required = true);
 void add_label_option(CLI::App& command, DataArguments& data);
+// Says on standard error how many images were left out, if any.
+void report_skipped(const Dataset& data);
 
 enum class FileKind : std::uint8_t { Archive, Pte, Payload };
 // By the first bytes.
@@ -122,6 +125,9 @@ void print_json(const Json& json);
 // A number as JSON has it: null when it is not finite.
 [[nodiscard]] Json number(double value);
 [[nodiscard]] Json to_json(const std::vector<NamedType>& named);
+
+// In a folder of `enn run --values`: the names of its files in the order of execution.
+inline constexpr const char* kOrderFile = "order.json";
 
 // One per file.
 void add_inspect(CLI::App& app, Action& action);

@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 
 #include "common.hpp"
 #include "data/metrics.hpp"
+#include "output.hpp"
 
 namespace enn::tool {
 namespace {
@@ -82,12 +84,31 @@ Result<std::vector<Column>> open_columns(const Options& options) {
 
 struct Evaluation {
   Task task = Task::None;
+  std::size_t classes = 0;
   bool five = false;  // there are more than five classes
   std::uint64_t samples = 0;
 };
 
+// A label that is no class would count as wrong without a word.
+Status check_label(std::span<const double> label, std::size_t classes, Task task,
+                   const std::string& sample) {
+  if (task != Task::Classes && task != Task::ClassMaps) return {};
+  const auto is_class = [&](double value) {
+    return value >= 0.0 && value < static_cast<double>(classes) && value == std::floor(value);
+  };
+  for (const double value : label) {
+    const bool is_left_out = task == Task::ClassMaps && (value == 255.0 || value == -1.0);
+    if (is_class(value) || is_left_out) continue;
+    return error(Code::InvalidArgument, sample, " has the label ", value, ", but the model's ",
+                 classes, " classes are 0 to ", classes - 1,
+                 task == Task::ClassMaps ? " (255 and -1 stand for no class)" : "");
+  }
+  return {};
+}
+
 Status add_sample(std::vector<Column>& columns, std::span<const std::vector<double>> rows,
-                  const std::optional<Tensor>& label, const Evaluation& evaluation) {
+                  const std::optional<Tensor>& label, const std::string& sample,
+                  const Evaluation& evaluation) {
   const std::int64_t reference = largest(rows[0]);
   for (std::size_t c = 0; c < columns.size(); ++c) {
     Column& column = columns[c];
@@ -97,6 +118,7 @@ Status add_sample(std::vector<Column>& columns, std::span<const std::vector<doub
     column.predictions.push_back(prediction);
     if (!label) continue;
     const std::vector<double> right = to_doubles(label->view());
+    ENN_TRY(check_label(right, evaluation.classes, evaluation.task, sample));
     if (evaluation.task == Task::Classes) {
       column.top_k.add(rows[c], static_cast<std::int64_t>(right[0]));
     } else if (evaluation.task == Task::ClassMaps) {
@@ -162,11 +184,6 @@ void print_columns(const std::vector<Column>& columns, const Evaluation& evaluat
 }
 
 Status save_predictions(const std::string& folder, const std::vector<Column>& columns) {
-  std::error_code failure;
-  std::filesystem::create_directories(folder, failure);
-  if (failure) {
-    return error(Code::InvalidArgument, "cannot make the folder ", folder, ": ", failure.message());
-  }
   for (const Column& column : columns) {
     std::string file = column.name + ".npy";
     std::replace(file.begin(), file.end(), ' ', '_');
@@ -178,6 +195,7 @@ Status save_predictions(const std::string& folder, const std::vector<Column>& co
 }
 
 Status evaluate(const Options& options) {
+  if (!options.predictions.empty()) ENN_TRY(make_folder(options.predictions));
   ENN_ASSIGN(std::vector<Column> columns, open_columns(options));
   if (columns.empty()) return error(Code::InvalidArgument, "no model runs in that way");
   ENN_ASSIGN(Dataset data, Dataset::open(options.data.path, columns.front().runner.inputs(),
@@ -197,17 +215,18 @@ Status evaluate(const Options& options) {
   if (data.has_labels()) {
     ENN_ASSIGN(const Tensor label, data.label(0));
     ENN_ASSIGN(evaluation.task, task_of(row, label.type));
+    evaluation.classes =
+        evaluation.task == Task::ClassMaps ? static_cast<std::size_t>(row.shape[0]) : row_size;
     evaluation.five = row_size > 5;
     for (Column& column : columns) {
-      if (evaluation.task == Task::ClassMaps) {
-        column.iou.emplace(static_cast<std::size_t>(row.shape[0]));
-      }
+      if (evaluation.task == Task::ClassMaps) column.iou.emplace(evaluation.classes);
     }
   }
   {
     Progress progress("evaluating", data.samples());
     for (std::uint64_t b = 0; b < data.batches(); ++b) {
       ENN_ASSIGN(const Batch batch, data.batch(b));
+      if (batch.count == 0) break;
       std::vector<std::vector<double>> outputs;
       for (Column& column : columns) {
         ENN_ASSIGN(const std::vector<Tensor> results, column.runner.run(batch.inputs));
@@ -223,11 +242,14 @@ Status evaluate(const Options& options) {
         if (data.has_labels()) {
           ENN_ASSIGN(label, data.label(batch.first + r));
         }
-        ENN_TRY(add_sample(columns, of_sample, label, evaluation));
+        ENN_TRY(
+            add_sample(columns, of_sample, label, data.sample_name(batch.first + r), evaluation));
       }
       progress.advance(batch.count);
     }
   }
+  evaluation.samples = data.samples();
+  report_skipped(data);
   if (!options.predictions.empty()) ENN_TRY(save_predictions(options.predictions, columns));
   if (options.run.json) {
     Json models = Json::array();
@@ -235,6 +257,7 @@ Status evaluate(const Options& options) {
       models.push_back(column_json(column, evaluation, options));
     }
     print_json({{"samples", data.samples()},
+                {"skipped", data.skipped().size()},
                 {"reference", columns.front().name},
                 {"models", std::move(models)}});
   } else {

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "archive/exported_program.hpp"
 #include "archive/zip.hpp"
 #include "base/file_io.hpp"
 #include "common.hpp"
@@ -10,6 +11,7 @@
 #include "ir/graph.hpp"
 #include "lowering/pte.hpp"
 #include "lowering/pte_reader.hpp"
+#include "ops/qdq/qdq.hpp"
 #include "partitioner/explain.hpp"
 #include "partitioner/partitioner.hpp"
 #include "program_view.hpp"
@@ -84,41 +86,82 @@ Summary summarize(const Graph& graph) {
   return out;
 }
 
-// Scale and zero point of every quantized value: the Quantize and Dequantize nodes' own.
-Json ranges_of(const Graph& graph) {
-  Json out = Json::array();
+// A value that is quantized, by name, and how.
+struct Range {
+  std::string name;
+  bool weight = false;
+  QuantParams params;
+
+  // The real value of the smallest or largest integer.
+  [[nodiscard]] float real(std::int32_t quantized) const {
+    return static_cast<float>(quantized - params.zero_point()) * params.scale();
+  }
+};
+
+// Those whose scales are in the program.
+std::vector<Range> ranges_of(const ExportedProgram& program) {
+  const Graph& graph = program.graph();
+  const auto& qualified = program.state().qualified_names;
+  std::vector<Range> out;
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);
     if (node.op != Op::Quantize && node.op != Op::Dequantize) continue;
-    const bool constant = graph.value(node.inputs[0]).is_constant();
-    if (node.op == Op::Dequantize && !constant) continue;
-    const QuantParams* params = nullptr;
-    const Value& quantized =
-        graph.value(node.op == Op::Quantize ? node.outputs[0] : node.inputs[0]);
-    if (quantized.quant) params = &*quantized.quant;
-    Json row = {{"value", graph.value(node.inputs[0]).name},
-                {"kind", constant ? "weight" : "activation"}};
-    if (params != nullptr) {
-      const bool one = params->per_tensor();
-      const float scale = one ? params->scale() : 0.0F;
-      if (one) {
-        row["scale"] = scale;
-        row["zero_point"] = params->zero_point();
-        row["min"] = static_cast<float>(params->quant_min - params->zero_point()) * scale;
-        row["max"] = static_cast<float>(params->quant_max - params->zero_point()) * scale;
-      } else {
-        row["channels"] = params->scales.size();
-        row["smallest_scale"] = *std::min_element(params->scales.begin(), params->scales.end());
-        row["largest_scale"] = *std::max_element(params->scales.begin(), params->scales.end());
-      }
-    } else {
-      for (const auto& [name, value] : node.attrs.items()) {
-        std::visit([&](const auto& v) { row[name] = v; }, value);
-      }
-    }
-    out.push_back(std::move(row));
+    const Value& operand = graph.value(node.inputs[0]);
+    if (node.op == Op::Dequantize && !operand.is_constant()) continue;
+    auto params = quant_params(graph, node);
+    if (!params.ok()) continue;
+    const auto name = qualified.find(operand.name);
+    out.push_back({name == qualified.end() ? operand.name : name->second, operand.is_constant(),
+                   std::move(params).value()});
   }
   return out;
+}
+
+std::pair<float, float> smallest_and_largest_scale(const Range& range) {
+  const auto [smallest, largest] = std::ranges::minmax_element(range.params.scales);
+  return {*smallest, *largest};
+}
+
+Json range_json(const Range& range) {
+  Json row = {{"value", range.name},
+              {"kind", range.weight ? "weight" : "activation"},
+              {"quant_min", range.params.quant_min},
+              {"quant_max", range.params.quant_max}};
+  if (range.params.per_tensor()) {
+    row["scale"] = range.params.scale();
+    row["zero_point"] = range.params.zero_point();
+    row["min"] = range.real(range.params.quant_min);
+    row["max"] = range.real(range.params.quant_max);
+    return row;
+  }
+  const auto [smallest, largest] = smallest_and_largest_scale(range);
+  row["axis"] = range.params.axis;
+  row["channels"] = range.params.scales.size();
+  row["smallest_scale"] = smallest;
+  row["largest_scale"] = largest;
+  row["scales"] = range.params.scales;
+  return row;
+}
+
+std::string digits(float value) { return str(value); }
+
+void print_ranges(const std::vector<Range>& ranges) {
+  Table table({"value", "kind", "scale", "zero point", "smallest", "largest"});
+  for (const Range& range : ranges) {
+    const char* const kind = range.weight ? "weight" : "activation";
+    if (range.params.per_tensor()) {
+      table.add({range.name, kind, digits(range.params.scale()), str(range.params.zero_point()),
+                 digits(range.real(range.params.quant_min)),
+                 digits(range.real(range.params.quant_max))});
+      continue;
+    }
+    const auto [smallest, largest] = smallest_and_largest_scale(range);
+    const auto bound = static_cast<float>(range.params.quant_max);
+    table.add({range.name, str(kind, ", ", range.params.scales.size(), " channels"),
+               str(smallest, " to ", largest), "0", digits(-bound * largest),
+               digits(bound * largest)});
+  }
+  table.print();
 }
 
 Json program_json(const Program& program, const ProgramView& view, std::size_t payload_bytes,
@@ -137,6 +180,7 @@ Json program_json(const Program& program, const ProgramView& view, std::size_t p
     steps.push_back({{"name", info.name},
                      {"op", info.op},
                      {"kernel", info.kernel},
+                     {"module", info.module_path},
                      {"source", info.source},
                      {"output", step.output},
                      {"storage", step.storage},
@@ -156,13 +200,14 @@ void print_program(const Program& program, const ProgramView& view, std::size_t 
             << decimal(static_cast<double>(view.macs) / 1e6) << " million MACs, kernels for "
             << program.isa() << '\n';
   if (!with_steps) return;
-  Table table({"step", "operator", "kernel", "result", "bytes", "place", "kMACs"});
+  Table table(
+      {"step", "module", "operator", "kernel", "result", "bytes", "place", "kMACs", "line"});
   for (std::size_t i = 0; i < view.steps.size(); ++i) {
     const StepInfo& info = program.steps()[i];
     const StepView& step = view.steps[i];
-    table.add({info.name, info.op, info.kernel, step.output, str(step.bytes),
+    table.add({info.name, info.module_path, info.op, info.kernel, step.output, str(step.bytes),
                step.storage == "arena" ? str("arena+", step.offset) : step.storage,
-               str(step.macs / 1000)});
+               str(step.macs / 1000), info.source});
   }
   table.print();
 }
@@ -180,8 +225,10 @@ Status inspect_archive(const Options& options) {
   const Partitioning partitioning = partition(graph);
   const std::vector<Explanation> rows = explain(graph, partitioning);
   const bool quantized = is_quantized(program);
+  RunOptions run = options.run;
+  run.source_lines = options.steps;
   const Result<Runner> runner =
-      Runner::open(program, quantized ? Execution::Integer : Execution::Qdq, options.run);
+      Runner::open(program, quantized ? Execution::Integer : Execution::Qdq, run);
   std::optional<ProgramView> view;
   if (runner.ok()) {
     ENN_ASSIGN(view, view_program(runner.value().payload()));
@@ -190,12 +237,14 @@ Status inspect_archive(const Options& options) {
   for (const Explanation& row : rows) {
     if (!row.reason.empty()) refused.push_back(row);
   }
-  const Json ranges = ranges_of(graph);
+  const std::vector<Range> ranges = ranges_of(program);
   if (options.run.json) {
     Json operators = Json::object();
     for (const auto& [name, count] : summary.operators) {
       operators[name] = {{"nodes", count.nodes}, {"macs", count.macs}};
     }
+    Json range_rows = Json::array();
+    for (const Range& range : ranges) range_rows.push_back(range_json(range));
     Json out = {
         {"model", options.model},
         {"quantized", quantized},
@@ -205,7 +254,7 @@ Status inspect_archive(const Options& options) {
         {"parameter_bytes", summary.parameter_bytes},
         {"macs", summary.macs},
         {"operators", std::move(operators)},
-        {"ranges", ranges},
+        {"ranges", std::move(range_rows)},
         {"partitions", partitioning.count},
         {"nodes", Json::parse(enn::to_json(options.nodes ? rows : refused), nullptr, false)}};
     if (view) {
@@ -237,7 +286,7 @@ Status inspect_archive(const Options& options) {
   }
   if (options.ranges) {
     std::cout << '\n';
-    for (const Json& row : ranges) std::cout << row.dump() << '\n';
+    print_ranges(ranges);
   }
   std::cout << '\n';
   if (view) {

@@ -1,8 +1,8 @@
 #include <iostream>
-#include <system_error>
 
 #include "common.hpp"
 #include "intermediates.hpp"
+#include "output.hpp"
 
 namespace enn::tool {
 namespace {
@@ -29,12 +29,8 @@ std::string file_name(std::string_view name) {
   return out + ".npy";
 }
 
-Status make_folder(const std::string& path) {
-  std::error_code failure;
-  fs::create_directories(path, failure);
-  if (!failure) return {};
-  return error(Code::InvalidArgument, "cannot make the folder ", path, ": ", failure.message());
-}
+// One name for a model's output, whichever kind of file the model is.
+std::string file_of_output(std::size_t index) { return str("output_", index, ".npy"); }
 
 Status save_values(const Options& options) {
   ENN_ASSIGN(const ExportedProgram program, load_archive(options.model));
@@ -42,14 +38,23 @@ Status save_values(const Options& options) {
              Dataset::open(options.data.path, program.inputs(), options.data.options));
   ENN_ASSIGN(const Batch batch, data.batch(0));
   const Execution execution = options.execution == "integer" ? Execution::Integer : Execution::Qdq;
-  ENN_ASSIGN(const NamedTensors values,
-             run_with_intermediates(program, execution, options.run, batch.inputs));
+  const std::vector<Point> points = points_of(program);
+  ENN_ASSIGN(ObservedModel model, ObservedModel::open(program, points, execution, options.run));
+  ENN_ASSIGN(const ObservedModel::Values values, model.run(batch.inputs));
   Json written = Json::array();
-  for (const auto& [name, tensor] : values) {
-    const std::string file = file_name(name);
+  const auto save = [&](const std::string& file, const Tensor& tensor) -> Status {
     ENN_TRY(write_npy(fs::path(options.output) / file, tensor.view()));
     written.push_back(file);
+    return {};
+  };
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    ENN_TRY(save(file_name(points[i].name), values.points[i]));
   }
+  for (std::size_t i = 0; i < values.outputs.size(); ++i) {
+    ENN_TRY(save(file_of_output(i), values.outputs[i]));
+  }
+  const std::string order = (fs::path(options.output) / kOrderFile).string();
+  ENN_TRY(write_output(order, written.dump(2)));
   if (options.run.json) {
     print_json({{"folder", options.output}, {"files", written}});
   } else {
@@ -68,10 +73,16 @@ Status run(const Options& options) {
   Runner& runner = (chosen == runners.end() ? runners.front() : *chosen).runner;
   ENN_ASSIGN(Dataset data, Dataset::open(options.data.path, runner.inputs(), options.data.options));
   std::vector<Tensor> all(runner.outputs().size());
+  std::vector<Output> files;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    files.push_back({"--output", (fs::path(options.output) / file_of_output(i)).string()});
+  }
+  ENN_TRY(check_outputs(files, {options.model, options.data.path}, false));
   {
     Progress progress("running", data.samples());
     for (std::uint64_t b = 0; b < data.batches(); ++b) {
       ENN_ASSIGN(const Batch batch, data.batch(b));
+      if (batch.count == 0) break;
       ENN_ASSIGN(const std::vector<Tensor> outputs, runner.run(batch.inputs));
       for (std::size_t i = 0; i < outputs.size(); ++i) {
         const Shape& shape = outputs[i].type.shape;
@@ -87,6 +98,7 @@ Status run(const Options& options) {
       progress.advance(batch.count);
     }
   }
+  report_skipped(data);
   Json written = Json::array();
   for (std::size_t i = 0; i < all.size(); ++i) {
     Tensor& tensor = all[i];
@@ -97,10 +109,12 @@ Status run(const Options& options) {
     } else if (data.batches() > 1) {
       shape.insert(shape.begin(), static_cast<std::int64_t>(data.batches()));
     }
-    const std::string file = file_name(runner.outputs()[i].name);
+    const std::string file = file_of_output(i);
     ENN_TRY(write_npy(fs::path(options.output) / file, tensor.view()));
-    written.push_back(
-        {{"file", file}, {"dtype", to_string(tensor.type.dtype)}, {"shape", tensor.type.shape}});
+    written.push_back({{"file", file},
+                       {"name", runner.outputs()[i].name},
+                       {"dtype", to_string(tensor.type.dtype)},
+                       {"shape", tensor.type.shape}});
     if (!options.run.json) {
       std::cout << (fs::path(options.output) / file).string() << ": " << to_string(tensor.type)
                 << '\n';

@@ -6,6 +6,7 @@ in the place of torchao's import. torchao places the observers and rewrites the 
 observes, and gives the scales and zero points.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -70,7 +71,11 @@ class PreparedModel:
 def prepare_pt2e(model: GraphModule, quantizer: Quantizer, threads: int | None = None) -> PreparedModel:
     """torchao's prepare_pt2e; `threads` are those of the engine, torch's number unless given."""
     prepared = quantize_pt2e.prepare_pt2e(model, quantizer)
-    return PreparedModel(prepared, threads or torch.get_num_threads())
+    usable = _core.usable_threads(threads or torch.get_num_threads())
+    if threads is not None and threads > usable:
+        message = f"{threads} threads were asked for, but this process has {usable} CPUs: {usable} are used"
+        warnings.warn(message, stacklevel=2)
+    return PreparedModel(prepared, usable)
 
 
 def convert_pt2e(prepared: PreparedModel, fold_quantize: bool = True, execution: str = "qdq") -> GraphModule:

@@ -254,6 +254,7 @@ Status Dataset::open_labels() {
                    " labels for ", samples_, " samples");
     }
     has_labels_ = true;
+    for (std::uint64_t i = 0; i < images_.size(); ++i) rows_of_images_.push_back(i);
     return {};
   }
   if (images_.empty()) {
@@ -288,8 +289,14 @@ Result<Dataset::OpenBlock> Dataset::open_block(const fs::path& path) const {
              read_arrays(path, types_.front(), options_.preprocessing.limits));
   OpenBlock out;
   for (const NamedType& input : inputs_) {
+    // A program (.pte) has no names for its inputs: theirs are taken for every model.
+    const std::string number = str("input_", out.inputs.size());
     auto found = std::find_if(arrays.begin(), arrays.end(),
                               [&](const NamedArray& a) { return a.name == input.name; });
+    if (found == arrays.end()) {
+      found = std::find_if(arrays.begin(), arrays.end(),
+                           [&](const NamedArray& a) { return a.name == number; });
+    }
     if (found == arrays.end() && inputs_.size() == 1) {
       found = std::find_if(arrays.begin(), arrays.end(),
                            [](const NamedArray& a) { return !is_label_name(a.name); });
@@ -393,25 +400,58 @@ Result<std::vector<Tensor>> Dataset::sample(std::uint64_t index) {
   return out;
 }
 
+bool Dataset::can_be_decoded(std::uint64_t index) const {
+  const auto file = MappedFile::open(images_[static_cast<std::size_t>(index)]);
+  return file.ok() && decode_image(file.value().bytes(), options_.preprocessing.limits).ok();
+}
+
+Result<std::optional<std::vector<Tensor>>> Dataset::readable_sample(std::uint64_t index) {
+  using Found = std::optional<std::vector<Tensor>>;
+  while (index < samples_) {
+    Result<std::vector<Tensor>> read = sample(index);
+    if (read.ok()) return Found(std::move(read).value());
+    if (!options_.skip_unreadable || images_.empty() || can_be_decoded(index)) return read.status();
+    skipped_.push_back(read.status().message());
+    const auto at = static_cast<std::ptrdiff_t>(index);
+    images_.erase(images_.begin() + at);
+    if (!image_labels_.empty()) image_labels_.erase(image_labels_.begin() + at);
+    if (!rows_of_images_.empty()) rows_of_images_.erase(rows_of_images_.begin() + at);
+    // With a limit the next image takes the place.
+    samples_ = options_.max_samples > 0
+                   ? std::min<std::uint64_t>(images_.size(), options_.max_samples)
+                   : images_.size();
+  }
+  if (samples_ > 0) return Found();
+  return error(Code::InvalidArgument, "none of ", skipped_.size(),
+               " images can be read; the first: ", skipped_.front());
+}
+
 Result<Batch> Dataset::batch(std::uint64_t index) {
   Batch out;
   out.first = index * batch_;
-  out.count = std::min(batch_, samples_ - out.first);
   if (batch_ == 1) {
-    ENN_ASSIGN(out.inputs, sample(out.first));
+    ENN_ASSIGN(auto found, readable_sample(out.first));
+    if (!found) return out;
+    out.count = 1;
+    out.inputs = std::move(*found);
     for (std::size_t i = 0; i < out.inputs.size(); ++i) out.inputs[i].type = inputs_[i].type;
     return out;
   }
   for (const NamedType& input : inputs_) out.inputs.push_back({input.type, {}});
   for (std::uint64_t row = 0; row < batch_; ++row) {
-    if (row < out.count) {
-      ENN_ASSIGN(const std::vector<Tensor> tensors, sample(out.first + row));
-      for (std::size_t i = 0; i < tensors.size(); ++i) {
-        std::vector<std::byte>& bytes = out.inputs[i].bytes;
-        bytes.insert(bytes.end(), tensors[i].bytes.begin(), tensors[i].bytes.end());
+    if (out.count == row && out.first + row < samples_) {
+      ENN_ASSIGN(const auto found, readable_sample(out.first + row));
+      if (found) {
+        for (std::size_t i = 0; i < found->size(); ++i) {
+          const std::vector<std::byte>& read = (*found)[i].bytes;
+          std::vector<std::byte>& bytes = out.inputs[i].bytes;
+          bytes.insert(bytes.end(), read.begin(), read.end());
+        }
+        ++out.count;
+        continue;
       }
-      continue;
     }
+    if (out.count == 0) return Batch{{}, out.first, 0};
     for (Tensor& tensor : out.inputs) {
       const std::size_t size = tensor.bytes.size() / static_cast<std::size_t>(row);
       const std::vector<std::byte> last(tensor.bytes.end() - static_cast<std::ptrdiff_t>(size),
@@ -426,7 +466,11 @@ Result<Tensor> Dataset::label(std::uint64_t index) {
   const auto owned = [](const TensorView& view) {
     return Tensor{view.type, std::vector<std::byte>(view.bytes.begin(), view.bytes.end())};
   };
-  if (label_array_) return owned(label_array_->at(index));
+  if (label_array_) {
+    const bool moved = !rows_of_images_.empty();
+    return owned(
+        label_array_->at(moved ? rows_of_images_[static_cast<std::size_t>(index)] : index));
+  }
   if (!images_.empty()) {
     Tensor out{{DType::Int64, {}}, std::vector<std::byte>(sizeof(std::int64_t))};
     std::memcpy(out.bytes.data(), &image_labels_[static_cast<std::size_t>(index)],

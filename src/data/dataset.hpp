@@ -26,6 +26,8 @@ struct DataOptions {
   // Empty: the sub-folders' numbers in alphabetical order, or an .npz's array "labels".
   std::filesystem::path labels;
   std::uint64_t max_samples = 0;  // 0: all
+  // An image that cannot be read is left out, and counted, instead of being an error.
+  bool skip_unreadable = false;
 };
 
 // Lines "name label"; empty ones and those that begin with '#' count for nothing. A name may hold
@@ -55,8 +57,11 @@ class Dataset {
   [[nodiscard]] bool has_labels() const { return has_labels_; }
 
   // Samples are read when they are asked for; messages name the file. Precondition: index <
-  // batches().
+  // batches(). With skip_unreadable there may turn out to be fewer samples and batches than was
+  // known before; a batch that had unreadable samples alone has a count of 0, and is the last.
   [[nodiscard]] Result<Batch> batch(std::uint64_t index);
+  // Why each image was left out, so far.
+  [[nodiscard]] const std::vector<std::string>& skipped() const { return skipped_; }
   // What is right for a sample. Preconditions: has_labels(), index < samples().
   [[nodiscard]] Result<Tensor> label(std::uint64_t index);
   // File of the sample, and its place in it where there are several.
@@ -82,6 +87,10 @@ class Dataset {
   [[nodiscard]] Status open_labels();
   [[nodiscard]] Result<OpenBlock> open_block(const std::filesystem::path& path) const;
   [[nodiscard]] Result<std::vector<Tensor>> sample(std::uint64_t index);
+  // False for an image that is broken, true for one that the model does not take.
+  [[nodiscard]] bool can_be_decoded(std::uint64_t index) const;
+  // The sample, after those that are left out; nullopt when none is left.
+  [[nodiscard]] Result<std::optional<std::vector<Tensor>>> readable_sample(std::uint64_t index);
   [[nodiscard]] Result<Tensor> element(const Array& array, std::uint64_t index,
                                        std::size_t input) const;
   [[nodiscard]] std::size_t block_of(std::uint64_t index) const;
@@ -95,6 +104,8 @@ class Dataset {
   bool has_labels_ = false;
   std::vector<std::filesystem::path> images_;
   std::vector<std::int64_t> image_labels_;
+  std::vector<std::uint64_t> rows_of_images_;  // their places in label_array_
+  std::vector<std::string> skipped_;
   std::vector<Block> blocks_;
   std::optional<OpenBlock> block_;    // the one that was read last
   std::optional<Array> label_array_;  // of a file of its own

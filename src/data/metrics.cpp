@@ -9,6 +9,8 @@
 namespace enn {
 namespace {
 
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
 double decibels(double signal, double noise) {
   if (noise == 0.0) return std::numeric_limits<double>::infinity();
   return 10.0 * std::log10(signal / noise);
@@ -42,16 +44,20 @@ void Closeness::add(const TensorView& reference, const TensorView& values) {
   add(to_doubles(reference), to_doubles(values));
 }
 
-double Closeness::sqnr() const { return decibels(reference_squares_, error_squares_); }
+double Closeness::sqnr() const {
+  return count_ == 0 ? kNan : decibels(reference_squares_, error_squares_);
+}
 
 double Closeness::cosine() const {
+  if (count_ == 0) return kNan;
   const double lengths = std::sqrt(reference_squares_) * std::sqrt(value_squares_);
   if (lengths == 0.0) return reference_squares_ == value_squares_ ? 1.0 : 0.0;
   return products_ / lengths;
 }
 
 double Closeness::psnr(double peak) const {
-  return decibels(peak * peak, count_ == 0 ? 0.0 : error_squares_ / static_cast<double>(count_));
+  if (count_ == 0) return kNan;
+  return decibels(peak * peak, error_squares_ / static_cast<double>(count_));
 }
 
 std::int64_t largest(std::span<const double> scores) {

@@ -14,6 +14,7 @@ namespace enn {
 //   sqnr   = 10 log10(sum r^2 / sum (r - x)^2), in dB; infinite when equal
 //   cosine = sum r x / sqrt(sum r^2 * sum x^2); 1 when both are all zeros
 //   psnr   = 10 log10(peak^2 / (sum (r - x)^2 / n)), in dB; infinite when equal
+// All are NaN where there is no finite pair to compare.
 class Closeness {
  public:
   // Precondition: equal shapes. Elements that are not finite on either side are counted apart.
@@ -43,7 +44,7 @@ class Closeness {
 // larger, as torch.argmax has it; a NaN is smaller than all.
 class TopK {
  public:
-  // Precondition: label < scores.size() (any label that is not, counts as wrong).
+  // A label that is no class counts as wrong.
   void add(std::span<const double> scores, std::int64_t label);
   [[nodiscard]] double top1() const;
   [[nodiscard]] double top5() const;

@@ -30,6 +30,14 @@ TEST(Closeness, EqualIsInfinite) {
   EXPECT_DOUBLE_EQ(closeness.cosine(), 1.0);
 }
 
+TEST(Closeness, NothingComparedIsNotEqual) {
+  Closeness closeness;
+  closeness.add(std::array{kNan}, std::array{1.0});
+  EXPECT_TRUE(std::isnan(closeness.sqnr()));
+  EXPECT_TRUE(std::isnan(closeness.cosine()));
+  EXPECT_TRUE(std::isnan(closeness.psnr(1.0)));
+}
+
 TEST(TopK, TheFirstOfEqualsIsLarger) {
   TopK top;
   top.add(std::array{1.0, 1.0, 0.0}, 0);

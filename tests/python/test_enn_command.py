@@ -1,5 +1,6 @@
 """The command `enn`, end to end: its figures against NumPy, Pillow, PyTorch and ExecuTorch's runtime."""
 
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -47,6 +48,23 @@ class Classifier(nn.Module):
         return self.head(self.features(x).mean((2, 3)))
 
 
+class Normed(nn.Module):
+    """Convolutions and their batch norms, with statistics that change the values much."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU())
+        self.body = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8))
+        self.head = nn.Linear(8, CLASSES)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.running_mean, -1, 1)
+                nn.init.uniform_(module.running_var, 0.1, 0.3)
+
+    def forward(self, x):
+        return self.head(self.body(self.stem(x)).mean((2, 3)))
+
+
 class Pixels(nn.Module):
     """What the command feeds a model comes out again."""
 
@@ -71,6 +89,10 @@ def folder(tmp_path_factory) -> Path:
     labels = np.random.default_rng(0).integers(0, CLASSES, 40)
     np.savez_compressed(folder / "data.npz", x=samples.numpy(), labels=labels)
     np.savez(folder / "expected.npz", float=expected, qdq=q_expected)
+    normed = Normed().eval()
+    torch.export.save(torch.export.export(normed, inputs), folder / "normed.pt2")
+    quantized = common.quantize(normed, [(sample[None],) for sample in samples[:8]], inputs)
+    torch.export.save(torch.export.export(quantized, inputs), folder / "normed_a8w8.pt2")
     return folder
 
 
@@ -222,6 +244,240 @@ def test_compare_and_bench(folder) -> None:
         arguments = ["--input", folder / "data.npz", "--values", "-o", folder / run]
         enn("run", folder / f"model{'_a8w8' if run == 'b' else ''}.pt2", *arguments)
     assert enn_json("compare", folder / "a", folder / "b")["tensors"]
+
+
+def test_compare_joins_the_values_that_are_the_same(folder, tmp_path) -> None:
+    """Both doors fold a batch norm into its convolution, whose name then stands for the value after it."""
+    data = ["--data", folder / "data.npz", "--samples", 4]
+    model = folder / "normed.pt2"
+    enn("quantize", model, "-o", tmp_path / "cpp.pt2", "--calibration", folder / "data.npz")
+    expected = [
+        ("relu", "stem.2"),
+        ("conv2d_1", "body.0"),
+        ("mean", ""),
+        ("linear", "head"),
+        ("output 0", ""),
+    ]
+    for quantized in (folder / "normed_a8w8.pt2", tmp_path / "cpp.pt2"):
+        for pair in ((model, quantized), (quantized, model)):
+            rows = enn_json("compare", *pair, *data)["tensors"]
+            values = [(row["name"], row["module"]) for row in rows if row["name"] != "x"]
+            assert values == expected
+            assert all(row["sqnr"] > 25 for row in rows)
+    # One archive and itself: every value of the float model, in the order of execution.
+    rows = enn_json("compare", model, model, *data)["tensors"]
+    names = ["conv2d", "batch_norm", "relu", "conv2d_1", "batch_norm_1", "mean", "linear", "output 0"]
+    assert [row["name"] for row in rows] == names
+
+
+def test_compare_refuses_models_of_other_sizes(folder, tmp_path) -> None:
+    data = ["--data", folder / "data.npz"]
+    torch.export.save(torch.export.export(Classifier().eval(), (torch.randn(1, 3, 16, 16),)), tmp_path / "larger.pt2")
+    torch.export.save(torch.export.export(Pixels(), (torch.randn(1, 3, 12, 12),)), tmp_path / "pixels.pt2")
+    for name in ("larger", "pixels"):
+        enn("lower", tmp_path / f"{name}.pt2", "-o", tmp_path / f"{name}.pte")
+    for suffix in (".pt2", ".pte"):
+        message = enn("compare", folder / "model.pt2", tmp_path / f"larger{suffix}", *data, code=1)
+        assert "input 0 is float32[1, 3, 12, 12]" in message
+        assert "float32[1, 3, 16, 16]" in message
+        message = enn("compare", folder / "model.pt2", tmp_path / f"pixels{suffix}", *data, code=1)
+        assert "output 0 is float32[1, 7]" in message
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    np.save(tmp_path / "a" / "x.npy", np.zeros((2, 3), np.float32))
+    np.save(tmp_path / "b" / "x.npy", np.zeros((3, 2), np.float32))
+    assert "'x' is float32[2, 3]" in enn("compare", tmp_path / "a", tmp_path / "b", code=1)
+
+
+def test_runs_of_an_archive_and_of_its_program_have_names_in_common(folder, tmp_path) -> None:
+    enn("lower", folder / "model_a8w8.pt2", "-o", tmp_path / "model.pte")
+    np.savez(tmp_path / "numbered.npz", input_0=np.load(folder / "data.npz")["x"])
+    enn("run", folder / "model_a8w8.pt2", "--input", folder / "data.npz", "-o", tmp_path / "archive")
+    for model in (tmp_path / "model.pte", folder / "model_a8w8.pt2"):
+        enn("run", model, "--input", tmp_path / "numbered.npz", "-o", tmp_path / "program")
+        (row,) = enn_json("compare", tmp_path / "archive", tmp_path / "program")["tensors"]
+        assert (row["name"], row["elements"], row["max_difference"]) == ("output_0", 40 * CLASSES, 0)
+    # Values inside: in the order of execution, not in that of the alphabet.
+    enn("run", folder / "normed.pt2", "--input", folder / "data.npz", "--values", "-o", tmp_path / "values")
+    rows = enn_json("compare", tmp_path / "values", tmp_path / "values")["tensors"]
+    names = ["conv2d", "batch_norm", "relu", "conv2d_1", "batch_norm_1", "mean", "linear", "output_0"]
+    assert [row["name"] for row in rows] == names
+
+
+def test_outputs_are_written_where_they_are_named(folder, tmp_path) -> None:
+    model = folder / "model_a8w8.pt2"
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link.pte"
+    link.symlink_to("real/model.pte")
+    enn("lower", model, "-o", link)
+    expected = (tmp_path / "real" / "model.pte").read_bytes()
+    assert link.is_symlink()
+    for name in ("-", "/dev/stdout"):
+        done = subprocess.run([ENN, "lower", model, "-o", name], capture_output=True, timeout=120, cwd=tmp_path)
+        assert done.returncode == 0
+        assert done.stdout == expected
+        assert b"one call of the delegate" in done.stderr
+    with (tmp_path / "redirected.pte").open("wb") as file:
+        subprocess.run([ENN, "lower", model, "-o", "/dev/stdout"], stdout=file, timeout=120, check=True)
+    assert (tmp_path / "redirected.pte").read_bytes() == expected
+    assert Path("/dev/stdout").is_symlink()
+    assert "where --json prints the report" in enn("lower", model, "-o", "-", "--json", code=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.pte", "real", "redirected.pte"]
+
+
+def test_outputs_that_cannot_be_written_are_found_out_first(folder, tmp_path) -> None:
+    model = tmp_path / "model.pt2"
+    model.write_bytes((folder / "model.pt2").read_bytes())
+    absent = tmp_path / "absent" / "q.pt2"
+    before = model.read_bytes()
+    # None of them gets as far as the calibration data, which is not there.
+    quantize = ["quantize", model, "--calibration", tmp_path / "none.npy"]
+    for arguments, part in [
+        ([*quantize, "-o", absent], "absent"),
+        ([*quantize, "-o", tmp_path / "q.pt2", "--save-encodings", absent], "absent"),
+        ([*quantize, "-o", tmp_path], "Is a directory"),
+        ([*quantize, "-o", model], "an input is not replaced"),
+        ([*quantize, "-o", tmp_path / "q.pt2", "--pte", tmp_path / "q.pt2"], "--pte and --output name the same file"),
+        (["lower", model, "-o", model], "an input is not replaced"),
+        (["run", model, "--input", folder / "data.npz", "-o", model], "cannot make the folder"),
+    ]:
+        message = enn(*arguments, code=1)
+        assert part in message
+        assert "none.npy" not in message
+    assert model.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt2"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([ENN, "inspect", model], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "cannot write to standard output" in done.stderr
+
+
+def test_layers_are_named_by_node_module_or_class(folder, tmp_path) -> None:
+    quantize = ["quantize", folder / "model.pt2", "--calibration", folder / "data.npz", "--samples", 2]
+
+    def encodings(*options) -> str:
+        enn(*quantize, *options, "--save-encodings", tmp_path / "e.json")
+        return (tmp_path / "e.json").read_text()
+
+    whole = encodings()
+    linear = encodings("--exclude", "linear")
+    assert linear != whole
+    assert encodings("--exclude", "head") == linear
+    assert encodings("--exclude", "torch.nn.Linear") == linear
+    assert encodings("--exclude", "aten.linear.default") == linear
+    assert encodings("--exclude", "features.0") == encodings("--exclude", "conv2d")
+    observed = encodings("--observer", "linear=minmax")
+    assert observed != whole
+    assert encodings("--observer", "head=minmax") == observed
+    assert encodings("--observer", "torch.nn.Linear=minmax") == observed
+    for option in ("--exclude", "--observer"):
+        pattern = "nosuch*" if option == "--exclude" else "nosuch*=mse"
+        message = enn(*quantize, option, pattern, "-o", tmp_path / "q.pt2", code=1)
+        assert f"{option} 'nosuch*' matches nothing in the model" in message
+    done = subprocess.run(
+        [ENN, *map(str, quantize), "--exclude", "aten.softmax.int", "-o", tmp_path / "q.pt2"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0
+    assert "'aten.softmax.int', which the model does not have" in done.stderr
+
+
+def test_labels_that_are_no_class_are_errors(folder, tmp_path) -> None:
+    samples = np.load(folder / "data.npz")["x"][:3]
+    for labels in ([0, CLASSES, 1], [0, -1, 1], [0, 1.5, 1]):
+        np.savez(tmp_path / "data.npz", x=samples, labels=np.array(labels))
+        message = enn("evaluate", folder / "model.pt2", "--data", tmp_path / "data.npz", code=1)
+        assert f"data.npz[1] has the label {labels[1]}, but the model's 7 classes are 0 to 6" in message
+    # Class maps: 255 and -1 stand for no class, other numbers are wrong.
+    torch.export.save(torch.export.export(Pixels(), (torch.zeros(1, 3, 2, 2),)), tmp_path / "m.pt2")
+    maps = np.array([[[0, 1], [2, 255]]])
+    np.savez(tmp_path / "maps.npz", x=np.zeros((1, 3, 2, 2), np.float32), labels=maps)
+    assert enn_json("evaluate", tmp_path / "m.pt2", "--data", tmp_path / "maps.npz")["models"][0]["miou"] == 1 / 9
+    np.savez(tmp_path / "maps.npz", x=np.zeros((1, 3, 2, 2), np.float32), labels=maps + 1)
+    assert "has the label 3" in enn("evaluate", tmp_path / "m.pt2", "--data", tmp_path / "maps.npz", code=1)
+
+
+def test_unreadable_images_can_be_skipped(folder, tmp_path) -> None:
+    for i in range(5):
+        smooth_image(12, 12).save(tmp_path / f"{i}.png")
+    (tmp_path / "1.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    (tmp_path / "4.png").write_bytes(b"")
+    np.save(tmp_path / "labels.npy", np.arange(5))
+    evaluate = ["evaluate", folder / "model.pt2", "--data", tmp_path, "--labels", tmp_path / "labels.npy"]
+    assert "1.png" in enn(*evaluate, code=1)
+    (tmp_path / "labels.npy").rename(folder / "labels.npy")
+    evaluate[-1] = folder / "labels.npy"
+    saved = tmp_path / "saved"
+    report = enn_json(*evaluate, "--skip-unreadable", "--predictions", saved)
+    assert (report["samples"], report["skipped"]) == (3, 2)
+    # The images are all the same: one label in 0, 2, 3 is right or none is.
+    predicted = np.load(saved / "float.npy")
+    assert report["models"][0]["top1"] == pytest.approx(np.mean(predicted == [0, 2, 3]))
+    done = subprocess.run(
+        [ENN, *map(str, evaluate), "--skip-unreadable"], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "2 image(s) could not be read and were left out; the first: " in done.stderr
+    assert enn_json("evaluate", folder / "model.pt2", "--data", tmp_path, "--skip-unreadable", "--samples", 2)[
+        "samples"
+    ] == (2)
+    quantize = ["quantize", folder / "model.pt2", "-o", folder / "skipped.pt2", "--calibration", tmp_path]
+    assert enn_json(*quantize, "--skip-unreadable")["samples"] == 3
+    for i in (0, 2, 3):
+        (tmp_path / f"{i}.png").write_bytes(b"")
+    assert "none of 5 images can be read" in enn(*evaluate, "--skip-unreadable", code=1)
+    # An image that the model does not take is another fault.
+    smooth_image(9, 9).save(tmp_path / "0.png")
+    assert "0.png" in enn(*evaluate, "--skip-unreadable", code=1)
+
+
+def test_ranges_are_a_table_with_the_weights(folder) -> None:
+    rows = {row["value"]: row for row in enn_json("inspect", folder / "model_a8w8.pt2")["ranges"]}
+    assert rows["x"]["kind"] == "activation"
+    assert rows["x"]["max"] == pytest.approx(rows["x"]["scale"] * (127 - rows["x"]["zero_point"]), rel=1e-6)
+    weights = [row for row in rows.values() if row["kind"] == "weight"]
+    torch.manual_seed(0)
+    model = Classifier().eval()
+    expected = [model.features[0], model.features[2], model.head]
+    assert len(weights) == len(expected)
+    largest = {max(row["scales"]) * 127 for row in weights}
+    for layer in expected:
+        assert min(abs(value - layer.weight.abs().max().item()) for value in largest) < 1e-6
+    lines = enn("inspect", folder / "model_a8w8.pt2", "--ranges").splitlines()
+    (head,) = [line for line in lines if line.startswith("value ")]
+    assert head.split() == ["value", "kind", "scale", "zero", "point", "smallest", "largest"]
+    assert sum("weight, " in line and " channels" in line for line in lines) == 3
+
+
+def test_steps_lead_back_to_the_model(folder, tmp_path) -> None:
+    enn("lower", folder / "model_a8w8.pt2", "-o", tmp_path / "plain.pte")
+    enn("lower", folder / "model_a8w8.pt2", "-o", tmp_path / "lines.pte", "--source-lines")
+    assert b"test_enn_command.py" not in (tmp_path / "plain.pte").read_bytes()
+    for model, lines in (
+        (folder / "model_a8w8.pt2", True),
+        (tmp_path / "plain.pte", False),
+        (tmp_path / "lines.pte", True),
+    ):
+        program = enn_json("inspect", model, "--steps")
+        steps = (program.get("program") or program["delegates"][0]["program"])["steps"]
+        modules = [step["module"] for step in steps]
+        assert {"features.0", "features.2", "head"} <= set(modules)
+        sources = {step["source"] for step in steps if step["module"]}
+        assert all(source.startswith(("test_enn_command.py:", "torch/nn/")) == lines for source in sources)
+        assert [step["module"] for step in enn_json("bench", model, "--rounds", 1)["steps"]] == modules
+    assert "features.2" in enn("bench", folder / "model_a8w8.pt2", "--rounds", 1)
+
+
+def test_a_command_or_a_number_that_is_wrong_is_named(folder) -> None:
+    assert enn("inpsect", code=2) == "enn: unknown command 'inpsect'; did you mean 'inspect'?\n"
+    assert "the commands are inspect, quantize" in enn("translate", code=2)
+    assert enn("--version").strip() == importlib.metadata.version("openenn")
+    cpus = len(os.sched_getaffinity(0))
+    arguments = [ENN, "bench", folder / "model.pt2", "--threads", "99", "--rounds", "1", "--json"]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stderr.startswith(f"enn: --threads 99: this process has {cpus} CPU")
+    assert json.loads(done.stdout)["threads"] == cpus
 
 
 def smooth_image(height: int, width: int) -> Image.Image:

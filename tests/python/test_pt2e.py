@@ -1,6 +1,7 @@
 """openenn.pt2e in the place of torchao's prepare_pt2e and convert_pt2e: the same models, run by the engine."""
 
 import copy
+import os
 
 import numpy as np
 import pytest
@@ -109,3 +110,10 @@ def test_observers_that_torchao_lacks(model: nn.Module, observer: str) -> None:
             copied = copy.deepcopy(prepared) if flow is torchao_pt2e else prepared
             actual = flow.convert_pt2e(copied)(data[0])
             assert (actual - expected).norm() < 0.1 * expected.norm()
+
+
+def test_more_threads_than_cpus_are_not_used(model) -> None:
+    cpus = len(os.sched_getaffinity(0))
+    with pytest.warns(UserWarning, match=f"99 threads were asked for, but this process has {cpus} CPU"):
+        prepared = pt2e.prepare_pt2e(exported(model, samples()[0]), quantizer(), threads=99)
+    assert prepared.threads == cpus
