@@ -225,11 +225,11 @@ Result<Runner> Runner::open(std::span<const std::byte> file, const RunOptions& o
   };
   if (!pte) {
     for (std::size_t i = 0; i < arguments.size(); ++i) {
-      out.call_.arguments.push_back(i);
+      out.call_.arguments.push_back({SingleCall::Source::Kind::Input, i});
       add(out.inputs_, "input", arguments[i]);
     }
     for (std::size_t i = 0; i < results.size(); ++i) {
-      out.call_.outputs.push_back({.is_input = false, .index = i});
+      out.call_.outputs.push_back({SingleCall::Source::Kind::Result, i});
       add(out.outputs_, "output", results[i]);
     }
     return out;
@@ -239,10 +239,8 @@ Result<Runner> Runner::open(std::span<const std::byte> file, const RunOptions& o
     if (!type) return error(Code::Unsupported, "input ", out.inputs_.size(), " is no tensor");
     add(out.inputs_, "input", *type);
   }
-  for (const SingleCall::Output& output : out.call_.outputs) {
-    add(out.outputs_, "output",
-        output.is_input ? out.inputs_[output.index].type : results[output.index]);
-  }
+  for (const auto& type : methods.front().outputs) add(out.outputs_, "output", *type);
+  for (const SingleCall::Kept& kept : out.call_.kept) out.kept_.push_back(kept.initial);
   return out;
 }
 
@@ -260,8 +258,12 @@ Result<std::vector<Tensor>> Runner::run(std::span<const Tensor> inputs,
     for (const Tensor& input : inputs) views.push_back(input.view());
     return (*model_)(views, listener);
   }
+  using Kind = SingleCall::Source::Kind;
   std::vector<const std::byte*> sources;
-  for (const std::size_t input : call_.arguments) sources.push_back(inputs[input].bytes.data());
+  for (const SingleCall::Source& argument : call_.arguments) {
+    sources.push_back(argument.kind == Kind::Kept ? kept_[argument.index].data()
+                                                  : inputs[argument.index].bytes.data());
+  }
   std::vector<Tensor> results;
   std::vector<std::byte*> targets;
   for (const TensorType& type : program_->outputs()) {
@@ -270,9 +272,14 @@ Result<std::vector<Tensor>> Runner::run(std::span<const Tensor> inputs,
     targets.push_back(results.back().bytes.data());
   }
   ENN_TRY(program_->execute(sources, targets, *parallel_, listener));
+  const auto bytes_of = [&](const SingleCall::Source& source) {
+    if (source.kind == Kind::Kept) return kept_[source.index];
+    return source.kind == Kind::Input ? inputs[source.index].bytes : results[source.index].bytes;
+  };
+  for (const SingleCall::Copy& copy : call_.copies) kept_[copy.to] = bytes_of(copy.from);
   std::vector<Tensor> outputs;
-  for (const SingleCall::Output& output : call_.outputs)
-    outputs.push_back(output.is_input ? inputs[output.index] : results[output.index]);
+  for (std::size_t i = 0; i < call_.outputs.size(); ++i)
+    outputs.push_back({outputs_[i].type, bytes_of(call_.outputs[i])});
   return outputs;
 }
 

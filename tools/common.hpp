@@ -74,7 +74,8 @@ class Runner {
   std::unique_ptr<Model> model_;
   std::vector<std::byte> payload_;
   std::unique_ptr<Program> program_;
-  SingleCall call_;  // of program_
+  SingleCall call_;                           // of program_
+  std::vector<std::vector<std::byte>> kept_;  // of call_: what the next run finds
   std::unique_ptr<Parallel> parallel_;
 };
 

@@ -77,14 +77,16 @@ class EdgeProgram {
   // model.
   [[nodiscard]] std::span<const std::byte> payload() const;
   // The file's content: a method "forward" whose inputs and outputs are the leaves of the exported
-  // program's pytrees, tensors in memory that the file plans. Unsupported when a tensor is too
-  // large for the format.
+  // program's pytrees, tensors in memory that the file plans. Buffers that the program changes keep
+  // their values from call to call; ExecuTorch's kernel aten::copy_ writes them. Unsupported when a
+  // tensor is too large for the format.
   [[nodiscard]] Result<ExecutorchProgram> to_executorch() const;
 
  private:
   friend Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partitioner,
                                          const std::optional<Pytree>& inputs,
-                                         const std::optional<Pytree>& outputs);
+                                         const std::optional<Pytree>& outputs,
+                                         const std::vector<Mutation>& mutations);
   explicit EdgeProgram(std::unique_ptr<DelegatedMethod> method);
   std::unique_ptr<DelegatedMethod> method_;
 };

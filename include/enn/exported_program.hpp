@@ -34,6 +34,16 @@ struct Pytree {
   std::string spec;  // the tree as torch.utils._pytree writes it, in JSON
 };
 
+// What a call of a program changes beside what it returns: a buffer, whose new value the next call
+// finds, or an input that the program writes into.
+struct Mutation {
+  std::string name;        // of the buffer in the module ("cache"), or of the input
+  std::size_t before = 0;  // which of the graph's inputs is the old value
+  std::size_t after = 0;   // which of the graph's outputs is the new one
+  // The bytes of a buffer before the first call; null for an input.
+  std::shared_ptr<const std::vector<std::byte>> initial;
+};
+
 // How a program is read.
 struct ExportOptions {
   // The size that every symbolic dimension (torch.export's dynamic_shapes) gets: the engine runs
@@ -59,17 +69,20 @@ class ExportedProgram {
   [[nodiscard]] Result<std::vector<std::byte>> serialize() const;
 
   // Tensors that the caller gives and gets, flat, in the order of the program's pytrees; what is no
-  // tensor there (None, a number) is left out. A buffer that the model changes is an input, and its
-  // new value an output before the others.
+  // tensor there (None, a number) is left out.
   [[nodiscard]] const std::vector<NamedType>& inputs() const;
   [[nodiscard]] const std::vector<NamedType>& outputs() const;
 
-  // The same as pytrees; nullopt for a program that changes buffers, which its caller's trees do
-  // not show, and when a leaf is of another kind than Scalar.
+  // The same as pytrees; nullopt when a leaf is of another kind than Scalar.
   [[nodiscard]] const std::optional<Pytree>& input_tree() const;
   [[nodiscard]] const std::optional<Pytree>& output_tree() const;
 
-  // The core's form of the program; constants are values of the graph.
+  // What a call changes beside its outputs. A write in place is among them as soon as the program
+  // is read: torch.export keeps it in its graph as a call.
+  [[nodiscard]] const std::vector<Mutation>& mutations() const;
+
+  // The core's form of the program; constants are values of the graph. Its inputs are the buffers
+  // that the program changes and inputs(), its outputs the new values of mutations() and outputs().
   [[nodiscard]] const Graph& graph() const;
 
   // Of src/archive.

@@ -189,6 +189,15 @@ void bind_pt2e(nb::module_& module) {
   nb::class_<Model>(module, "Model", "A compiled graph that runs.")
       .def_static("compile", &compile_model, nb::arg("graph"), nb::arg("execution") = "qdq",
                   nb::arg("threads") = 1)
+      .def_static(
+          "compile_program",
+          [](const ExportedProgram& program, const std::string& execution) {
+            ModelOptions options;
+            options.execution = execution_of(execution);
+            return take(Model::compile(program, options));
+          },
+          nb::arg("program"), nb::arg("execution") = "qdq")
+      .def("reset", &Model::reset)
       .def(
           "run",
           [](Model& model, const std::vector<InputArray>& inputs) {

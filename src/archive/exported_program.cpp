@@ -52,6 +52,8 @@ ExportedProgram with_graph(const ExportedProgram& original, Graph graph) {
   state->archive = from.archive;
   state->options = from.options;
   state->graph = std::move(graph);
+  state->document = from.document;
+  state->mutations = from.mutations;
   state->inputs = from.inputs;
   state->outputs = from.outputs;
   state->input_tree = from.input_tree;
@@ -69,6 +71,7 @@ const std::vector<NamedType>& ExportedProgram::inputs() const { return state_->i
 const std::vector<NamedType>& ExportedProgram::outputs() const { return state_->outputs; }
 const std::optional<Pytree>& ExportedProgram::input_tree() const { return state_->input_tree; }
 const std::optional<Pytree>& ExportedProgram::output_tree() const { return state_->output_tree; }
+const std::vector<Mutation>& ExportedProgram::mutations() const { return state_->mutations; }
 const Graph& ExportedProgram::graph() const { return state_->graph; }
 
 }  // namespace enn

@@ -51,9 +51,14 @@ struct ExportedProgram::State : std::enable_shared_from_this<ExportedProgram::St
   std::shared_ptr<const ArchiveBytes> archive;
   ExportOptions options;
   Graph graph;
-  // One per input and output of `graph`. A buffer that the model changes is an input and an output.
+  // The document that `graph` was read from; null: the archive's own. It says the same in functions
+  // (archive/functionalize.hpp).
+  std::shared_ptr<const std::string> document;
+  // The caller's: the inputs and outputs of `graph` without those of `mutations`' buffers and new
+  // values.
   std::vector<NamedType> inputs;
   std::vector<NamedType> outputs;
+  std::vector<Mutation> mutations;
   std::optional<Pytree> input_tree;
   std::optional<Pytree> output_tree;
   NamedValues values;  // of the archive's names

@@ -6,9 +6,13 @@ using json::Element;
 
 Result<std::unique_ptr<Document>> read_document(const ZipArchive& zip, const std::string& name) {
   ENN_ASSIGN(const std::span<const std::byte> bytes, zip.read(name));
+  return parse_document({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, name);
+}
+
+Result<std::unique_ptr<Document>> parse_document(std::string_view text, const std::string& name) {
   auto document = std::make_unique<Document>();
-  const simdjson::padded_string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (const auto failure = document->parser.parse(text).get(document->root);
+  const simdjson::padded_string padded(text.data(), text.size());
+  if (const auto failure = document->parser.parse(padded).get(document->root);
       failure != simdjson::SUCCESS) {
     return error(Code::InvalidArgument, "the archive's entry '", printable_text(name),
                  "' is not valid JSON: ", simdjson::error_message(failure));

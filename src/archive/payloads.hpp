@@ -25,6 +25,9 @@ struct Document {
 
 [[nodiscard]] Result<std::unique_ptr<Document>> read_document(const ZipArchive& zip,
                                                               const std::string& name);
+// `name` is that of the entry that the text stands for.
+[[nodiscard]] Result<std::unique_ptr<Document>> parse_document(std::string_view text,
+                                                               const std::string& name);
 
 // The names of the entries of an archive's one model.
 class ModelEntries {

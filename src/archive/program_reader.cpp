@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "archive/functionalize.hpp"
 #include "archive/module_stack.hpp"
 #include "archive/payloads.hpp"
 #include "archive/source_line.hpp"
@@ -33,8 +34,7 @@ class ProgramReader {
 
   Status read() {
     ENN_ASSIGN(const ModelEntries entries, ModelEntries::find(zip_));
-    ENN_ASSIGN(const auto model, read_document(zip_, entries.model()));
-    ENN_TRY(check_version(model->root));
+    ENN_ASSIGN(const std::unique_ptr<Document> model, read_model(entries.model()));
     ENN_ASSIGN(symbols_, Symbols::read(model->root, state_.options));
     ENN_ASSIGN(Payloads weights,
                Payloads::open(zip_, symbols_, entries.weights(), entries.weights_config()));
@@ -53,6 +53,37 @@ class ProgramReader {
   }
 
  private:
+  // The model's document, with functions in place of writes that would be lost.
+  Result<std::unique_ptr<Document>> read_model(const std::string& entry) {
+    if (known_ == nullptr) {
+      ENN_ASSIGN(auto own, read_document(zip_, entry));
+      ENN_TRY(check_version(own->root));
+      ENN_ASSIGN(const bool writes, has_writes(own->root));
+      if (!writes) return own;
+      ENN_ASSIGN(const auto bytes, zip_.read(entry));
+      ENN_ASSIGN(auto functional,
+                 functionalize({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+      if (!functional) return own;
+      state_.document = std::make_shared<const std::string>(std::move(*functional));
+    } else {
+      state_.document = known_->document;
+    }
+    if (state_.document == nullptr) return read_document(zip_, entry);
+    return parse_document(*state_.document, entry);
+  }
+
+  // Whether a call of the graph writes into its operand.
+  static Result<bool> has_writes(const Element& model) {
+    ENN_ASSIGN(const Element module, json::member(model, "graph_module"));
+    ENN_ASSIGN(const Element graph, json::member(module, "graph"));
+    ENN_ASSIGN(const Element nodes_json, json::member(graph, "nodes"));
+    ENN_ASSIGN(const auto nodes, json::array(nodes_json, "nodes"));
+    return std::any_of(nodes.begin(), nodes.end(), [](const Element& node) {
+      std::string_view target;
+      return node.at_key("target").get(target) == simdjson::SUCCESS && writes_in_place(target);
+    });
+  }
+
   static Status check_version(const Element& model) {
     ENN_ASSIGN(const Element version, json::member(model, "schema_version"));
     ENN_ASSIGN(const Element major_json, json::member(version, "major"));
@@ -94,16 +125,7 @@ class ProgramReader {
 
   Status add_leaves(const Element& graph, const Element& signature, Payloads& weights,
                     Payloads& constants) {
-    std::unordered_set<std::string_view> mutated;
-    ENN_ASSIGN(const Element outputs_json, json::member(signature, "output_specs"));
-    ENN_ASSIGN(const auto outputs, json::array(outputs_json, "output_specs"));
-    for (const Element output : outputs) {
-      ENN_ASSIGN(const auto spec, json::only_member(output, "output_specs"));
-      if (spec.first != "buffer_mutation") continue;
-      ENN_ASSIGN(const Element buffer, json::member(spec.second, "buffer_name"));
-      ENN_ASSIGN(const std::string_view name, json::text(buffer, "buffer_name"));
-      mutated.insert(name);
-    }
+    ENN_TRY(find_mutations(signature));
     // Names of the graph's inputs that are constants: where each lies in the archive.
     std::unordered_map<std::string, std::string_view> sources;
     ENN_ASSIGN(const Element inputs_json, json::member(signature, "input_specs"));
@@ -117,9 +139,9 @@ class ProgramReader {
       if (key.empty()) continue;
       ENN_ASSIGN(const Element target, json::member(spec.second, key));
       ENN_ASSIGN(const std::string_view name, json::text(target, key));
-      if (spec.first == "buffer" && mutated.contains(name)) continue;
       ENN_ASSIGN(const Element argument, json::member(spec.second, "arg"));
       ENN_ASSIGN(std::string value, read_member_name(argument));
+      if (spec.first == "buffer" && mutated_buffers_.contains(name)) buffers_.emplace(value, name);
       sources.emplace(std::move(value), name);
     }
     ENN_ASSIGN(const Element leaves_json, json::member(graph, "inputs"));
@@ -131,10 +153,15 @@ class ProgramReader {
       const auto source = sources.find(name);
       if (source == sources.end()) {
         ENN_ASSIGN(TensorType type, type_of(name));
-        ENN_TRY(define(name, graph_.add_input(name, std::move(type))));
+        state_.inputs.push_back({name, type});
+        ENN_TRY(add_input(name, std::move(type), mutated_inputs_, name, nullptr));
         continue;
       }
       state_.qualified_names.emplace(name, source->second);
+      if (buffers_.contains(name)) {
+        ENN_TRY(add_buffer(name, source->second, weights, constants));
+        continue;
+      }
       if (known_ != nullptr) {
         const auto same = known_->values.find(name);
         if (same == known_->values.end()) return Status(Code::Internal, "the archive changed");
@@ -142,16 +169,71 @@ class ProgramReader {
         ENN_TRY(define(name, graph_.add_constant(name, constant.type, constant.data)));
         continue;
       }
-      Payloads& owner = weights.has(source->second) ? weights : constants;
-      if (!owner.has(source->second)) {
-        return error(Code::InvalidArgument, "the archive has no bytes for '",
-                     printable_text(source->second), "'");
-      }
-      ENN_ASSIGN(auto constant, owner.read(source->second, budget_));
+      ENN_ASSIGN(auto constant, read_payload(source->second, weights, constants));
       ENN_TRY(define(
           name, graph_.add_constant(name, std::move(constant.first), std::move(constant.second))));
     }
     return {};
+  }
+
+  Result<std::pair<TensorType, ConstantData>> read_payload(std::string_view name, Payloads& weights,
+                                                           Payloads& constants) {
+    Payloads& owner = weights.has(name) ? weights : constants;
+    if (owner.has(name)) return owner.read(name, budget_);
+    return error(Code::InvalidArgument, "the archive has no bytes for '", printable_text(name),
+                 "'");
+  }
+
+  // Which buffers and inputs the signature says are changed, by which output.
+  Status find_mutations(const Element& signature) {
+    ENN_ASSIGN(const Element outputs_json, json::member(signature, "output_specs"));
+    ENN_ASSIGN(const auto outputs, json::array(outputs_json, "output_specs"));
+    std::size_t index = 0;
+    for (const Element output : outputs) {
+      ENN_ASSIGN(const auto spec, json::only_member(output, "output_specs"));
+      const bool buffer = spec.first == "buffer_mutation";
+      if (buffer || spec.first == "user_input_mutation") {
+        const std::string_view key = buffer ? "buffer_name" : "user_input_name";
+        ENN_ASSIGN(const Element name_json, json::member(spec.second, key));
+        ENN_ASSIGN(const std::string_view name, json::text(name_json, key));
+        if (!(buffer ? mutated_buffers_ : mutated_inputs_).emplace(name, index).second) {
+          return error(Code::InvalidArgument, "the archive changes '", printable_text(name),
+                       "' twice");
+        }
+        mutation_outputs_.insert(index);
+      }
+      ++index;
+    }
+    return {};
+  }
+
+  // A buffer that the program changes is an input of the graph.
+  Status add_buffer(const std::string& name, std::string_view buffer, Payloads& weights,
+                    Payloads& constants) {
+    ENN_ASSIGN(TensorType type, type_of(name));
+    if (known_ != nullptr) {
+      const auto same = std::ranges::find(known_->mutations, buffer, &Mutation::name);
+      if (same == known_->mutations.end()) return Status(Code::Internal, "the archive changed");
+      return add_input(name, std::move(type), mutated_buffers_, buffer, same->initial);
+    }
+    ENN_ASSIGN(auto initial, read_payload(buffer, weights, constants));
+    if (initial.first != type) {
+      return error(Code::InvalidArgument, "the archive has ", to_string(initial.first),
+                   " for the buffer '", printable_text(buffer), "', which is ", to_string(type));
+    }
+    return add_input(name, std::move(type), mutated_buffers_, buffer, std::move(initial.second));
+  }
+
+  // `wanted` is the name that `mutated` may have of it.
+  Status add_input(const std::string& name, TensorType type,
+                   const std::unordered_map<std::string_view, std::size_t>& mutated,
+                   std::string_view wanted, ConstantData initial) {
+    if (const auto found = mutated.find(wanted); found != mutated.end()) {
+      // Which output of the graph it is, set_outputs() finds out.
+      state_.mutations.push_back(
+          {std::string(wanted), graph_.inputs().size(), found->second, std::move(initial)});
+    }
+    return define(name, graph_.add_input(name, std::move(type)));
   }
 
   Status add_calls(const Element& graph) {
@@ -244,17 +326,34 @@ class ProgramReader {
     ENN_ASSIGN(const Element outputs_json, json::member(graph, "outputs"));
     ENN_ASSIGN(const auto outputs, json::array(outputs_json, "outputs"));
     std::vector<ValueId> ids;
+    std::unordered_map<std::size_t, std::size_t> places;  // of mutations: in the graph's outputs
+    std::size_t index = 0;
     for (const Element output : outputs) {
+      const std::size_t place = index++;
       ENN_ASSIGN(const auto argument, json::only_member(output, "outputs"));
       if (argument.first != "as_tensor") continue;
       ENN_ASSIGN(const TensorArgument value, arguments.tensor(argument.second));
       ENN_ASSIGN(std::string name, read_member_name(argument.second));
-      state_.outputs.push_back({std::move(name), graph_.value(value.id).type});
+      if (mutation_outputs_.contains(place)) {
+        places.emplace(place, ids.size());
+      } else {
+        state_.outputs.push_back({std::move(name), graph_.value(value.id).type});
+      }
       ids.push_back(value.id);
     }
     graph_.set_outputs(std::move(ids));
-    for (const ValueId input : graph_.inputs()) {
-      state_.inputs.push_back({graph_.value(input).name, graph_.value(input).type});
+    if (state_.mutations.size() != mutation_outputs_.size()) {
+      return error(Code::InvalidArgument,
+                   "the archive changes a buffer or an input that is none of its inputs");
+    }
+    for (Mutation& mutation : state_.mutations) {
+      const auto found = places.find(mutation.after);
+      const TensorType& before = graph_.value(graph_.inputs()[mutation.before]).type;
+      if (found == places.end() || graph_.value(graph_.outputs()[found->second]).type != before) {
+        return error(Code::InvalidArgument, "the archive gives '", printable_text(mutation.name),
+                     "' a new value that is not ", to_string(before));
+      }
+      mutation.after = found->second;
     }
     return {};
   }
@@ -341,6 +440,11 @@ class ProgramReader {
   Symbols symbols_;
   std::unordered_map<std::string_view, Element> metas_;
   std::unordered_set<std::string> made_names_;
+  // By the names of the module and of the graph: the places in the signature's list of outputs.
+  std::unordered_map<std::string_view, std::size_t> mutated_buffers_;
+  std::unordered_map<std::string_view, std::size_t> mutated_inputs_;
+  std::unordered_set<std::size_t> mutation_outputs_;
+  std::unordered_map<std::string, std::string_view> buffers_;  // that are changed
 };
 
 // Import functions name what the archive names; only a clean sentence leaves.

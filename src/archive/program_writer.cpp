@@ -2,7 +2,6 @@
 
 #include <deque>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>
@@ -12,16 +11,14 @@
 #include <variant>
 
 #include "archive/payloads.hpp"
+#include "archive/program_json.hpp"
 #include "archive/zip.hpp"
 
 namespace enn {
 namespace {
 
-using Json = nlohmann::json;
 using Bytes = std::span<const std::byte>;
 
-constexpr std::int64_t kPositional = 1;  // of the schema's ArgumentKind
-constexpr std::int64_t kKeyword = 2;
 constexpr std::int64_t kStrided = 7;  // of torch.layout
 
 std::string_view text_of(Bytes bytes) {
@@ -36,33 +33,6 @@ Result<Json> parse_entry(const ZipArchive& zip, const std::string& name) {
                  "' is not valid JSON");
   }
   return document;
-}
-
-std::string& name_in(Json& tensor) { return tensor.at("name").get_ref<std::string&>(); }
-
-// Calls `visit` with the name of each tensor in an argument, in order; it may change the name.
-template <typename F>
-void for_each_tensor(Json& argument, const F& visit) {
-  if (argument.is_array()) {
-    for (Json& item : argument) for_each_tensor(item, visit);
-    return;
-  }
-  if (!argument.is_object()) return;
-  for (const auto& [kind, value] : argument.items()) {
-    if (kind == "as_tensor") {
-      visit(name_in(value));
-    } else if (kind == "as_tensors") {
-      for (Json& item : value) visit(name_in(item));
-    } else if (kind == "as_optional_tensors" || kind == "as_optional_tensor") {
-      for_each_tensor(value, visit);
-    }
-  }
-}
-
-Json tensor_argument(const std::string& name) { return {{"as_tensor", {{"name", name}}}}; }
-
-Json input(std::string_view name, Json argument, std::int64_t kind = kPositional) {
-  return {{"name", name}, {"arg", std::move(argument)}, {"kind", kind}};
 }
 
 // A contiguous tensor's metadata.
@@ -97,7 +67,11 @@ class ProgramWriter {
   Result<std::vector<std::byte>> write() {
     ENN_ASSIGN(const ZipArchive zip, ZipArchive::open(state_.archive->bytes()));
     ENN_ASSIGN(const ModelEntries entries, ModelEntries::find(zip));
-    ENN_ASSIGN(document_, parse_entry(zip, entries.model()));
+    if (state_.document != nullptr) {
+      document_ = Json::parse(*state_.document);
+    } else {
+      ENN_ASSIGN(document_, parse_entry(zip, entries.model()));
+    }
     const std::string weights = entries.weights() + entries.weights_config();
     const std::string constants = entries.constants() + entries.constants_config();
     Json no_config{{"config", Json::object()}};
@@ -134,10 +108,6 @@ class ProgramWriter {
   }
 
  private:
-  static std::string dump(const Json& document) {
-    return document.dump(-1, ' ', false, Json::error_handler_t::replace);
-  }
-
   Json& graph_json() { return document_.at("graph_module").at("graph"); }
 
   // Rewrites the document.
@@ -318,22 +288,6 @@ class ProgramWriter {
     live_.insert(name);
     append(std::move(node), std::move(renames));
     return {};
-  }
-
-  // A call with the other members and the metadata of `model`, or only what every call has.
-  static Json call_like(const Json* model, std::string_view target, Json inputs,
-                        const std::string& name) {
-    Json node = model != nullptr ? *model : Json{{"metadata", Json::object()}};
-    node["target"] = str("torch.ops.", target);
-    node["inputs"] = std::move(inputs);
-    node["outputs"] = Json::array({tensor_argument(name)});
-    node["is_hop_single_tensor_return"] = nullptr;
-    node["name"] = name;
-    Json& metadata = node["metadata"];
-    for (const char* key : {"from_node", "torch_fn", "source_fn_stack"}) {
-      if (metadata.is_object()) metadata.erase(key);
-    }
-    return node;
   }
 
   // ---- Quantize and dequantize

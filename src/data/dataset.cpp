@@ -320,6 +320,16 @@ Result<Dataset::OpenBlock> Dataset::open_block(const fs::path& path) const {
       TensorType merged = array.type();
       merged.shape.erase(merged.shape.begin() + 1);
       array = array.viewed_as(std::move(merged));
+    } else if (type == input.type && !shape.empty() && shape.size() == type.shape.size() &&
+               std::equal(shape.begin() + 1, shape.end(), type.shape.begin() + 1)) {
+      // The inputs' first sizes differ: each call takes as many rows as the input has.
+      const std::int64_t rows = type.shape.front();
+      if (rows == 0 || shape.front() % rows != 0) {
+        return error(Code::InvalidArgument, path.string(), ": the array of input '", input.name,
+                     "' has ", shape.front(), " rows, which is not a multiple of the ", rows,
+                     " that one call of the model takes");
+      }
+      array = array.viewed_as({array.type().dtype, with_first(type, shape.front() / rows).shape});
     }
     out.inputs.push_back(std::move(array));
   }

@@ -45,7 +45,8 @@ struct Batch {
 class Dataset {
  public:
   // `inputs` are the model's. Where all share their first dimension, that is the batch, and samples
-  // have none; else one sample is one call.
+  // have none; else one sample is one call, of which an array holds as many rows as the input has,
+  // or one element of a dimension more.
   [[nodiscard]] static Result<Dataset> open(const std::filesystem::path& path,
                                             std::span<const NamedType> inputs,
                                             const DataOptions& options = {});

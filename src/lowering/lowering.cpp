@@ -32,7 +32,7 @@ Status check_delegated(const Graph& graph, const Partitioning& partitioning) {
     return error(Code::Unsupported, "the program's input '", input.name, "' is ",
                  to_string(input.type.dtype), ", which this engine does not know");
   }
-  for (const ValueId id : graph.outputs()) {
+  for (const ValueId id : graph.outputs()) {  // new values of buffers were made nodes' results
     if (!graph.value(id).is_constant()) continue;
     return error(Code::Unsupported, "the program returns its constant '", graph.value(id).name,
                  "'; the delegate returns what it computes");
@@ -99,6 +99,28 @@ Graph delegated(const Graph& graph, const std::vector<ValueId>& arguments,
   return out;
 }
 
+// The method copies new values after the delegate has run, one after the other: gives a node's
+// result to each output that could be overwritten before it is copied or returned, and to each new
+// value that is a constant.
+void separate_mutations(Graph& graph, const std::vector<Mutation>& mutations) {
+  std::vector<ValueId> outputs = graph.outputs();
+  std::vector<bool> is_new_value(outputs.size());
+  std::vector<ValueId> overwritten;
+  for (const Mutation& mutation : mutations) {
+    is_new_value[mutation.after] = true;
+    overwritten.push_back(graph.inputs()[mutation.before]);
+  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const Value& value = graph.value(outputs[i]);
+    const bool constant = is_new_value[i] && value.is_constant();
+    if (!constant && !index_of(overwritten, outputs[i])) continue;
+    const NodeId copy =
+        graph.add_node(Op::Identity, str(value.name, "_kept"), {outputs[i]}, {value.type});
+    outputs[i] = graph.node(copy).outputs[0];
+  }
+  graph.set_outputs(std::move(outputs));
+}
+
 Pytree tuple_of_tensors(std::size_t count) {
   return {std::vector<std::optional<Scalar>>(count), {}};
 }
@@ -112,15 +134,25 @@ EdgeProgram::~EdgeProgram() = default;
 
 Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partitioner,
                                 const std::optional<Pytree>& inputs,
-                                const std::optional<Pytree>& outputs) {
+                                const std::optional<Pytree>& outputs,
+                                const std::vector<Mutation>& mutations) {
   ENN_TRY(check_compile_specs(partitioner.compile_specs()));
   Graph live = graph;
+  separate_mutations(live, mutations);
   live.erase_unused();
   ENN_TRY(check_delegated(live, partition(live)));
   const std::vector<ValueId> arguments = arguments_of(live);
   const std::vector<ValueId> results = results_of(live);
-  const Pytree given = inputs ? *inputs : tuple_of_tensors(live.inputs().size());
-  const Pytree returned = outputs ? *outputs : tuple_of_tensors(live.outputs().size());
+  std::vector<ValueId> from_caller = live.inputs();
+  std::vector<ValueId> to_caller = live.outputs();
+  for (const Mutation& mutation : mutations) {
+    if (mutation.initial != nullptr) from_caller[mutation.before] = kNone;
+    to_caller[mutation.after] = kNone;
+  }
+  std::erase(from_caller, kNone);
+  std::erase(to_caller, kNone);
+  const Pytree given = inputs ? *inputs : tuple_of_tensors(from_caller.size());
+  const Pytree returned = outputs ? *outputs : tuple_of_tensors(to_caller.size());
 
   auto method = std::make_unique<DelegatedMethod>();
   std::vector<std::uint32_t> index(live.value_count());  // in the method, of a value of `live`
@@ -129,7 +161,7 @@ Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partit
     return static_cast<std::uint32_t>(method->values.size() - 1);
   };
   const auto add_tensor = [&](ValueId id) { index[id] = add(live.value(id).type); };
-  auto input = live.inputs().begin();
+  auto input = from_caller.begin();
   for (const auto& leaf : given.leaves) {
     if (leaf) {
       add(*leaf);
@@ -138,10 +170,20 @@ Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partit
     }
   }
   method->inputs = method->values.size();
+  for (const Mutation& mutation : mutations) {
+    if (mutation.initial == nullptr) continue;
+    const ValueId buffer = live.inputs()[mutation.before];
+    add_tensor(buffer);
+    method->kept.push_back({index[buffer], mutation.initial});
+  }
   for (const ValueId id : results) add_tensor(id);
   for (const ValueId id : arguments) method->arguments.push_back(index[id]);
   for (const ValueId id : results) method->arguments.push_back(index[id]);
-  auto output = live.outputs().begin();
+  for (const Mutation& mutation : mutations) {
+    method->copies.push_back(
+        {index[live.inputs()[mutation.before]], index[live.outputs()[mutation.after]]});
+  }
+  auto output = to_caller.begin();
   for (const auto& leaf : returned.leaves)
     method->outputs.push_back(leaf ? add(*leaf) : index[*output++]);
   method->input_tree = given.spec;
@@ -156,7 +198,8 @@ Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partit
 
 Result<EdgeProgram> to_edge_transform_and_lower(const ExportedProgram& program,
                                                 const EnnPartitioner& partitioner) {
-  return lower_graph(program.graph(), partitioner, program.input_tree(), program.output_tree());
+  return lower_graph(program.graph(), partitioner, program.input_tree(), program.output_tree(),
+                     program.mutations());
 }
 
 std::span<const std::byte> EdgeProgram::payload() const { return method_->payload; }

@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "enn/executorch.hpp"
 #include "ir/graph.hpp"
@@ -11,10 +12,12 @@
 namespace enn {
 
 // to_edge_transform_and_lower for a graph and the trees of its inputs and outputs; without trees,
-// the caller gives and gets tuples of tensors. Precondition: verify(graph) is Ok.
+// the caller gives and gets tuples of tensors. The inputs and outputs of the graph that `mutations`
+// names are none of the caller's. Precondition: verify(graph) is Ok.
 [[nodiscard]] Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partitioner,
                                               const std::optional<Pytree>& inputs = std::nullopt,
-                                              const std::optional<Pytree>& outputs = std::nullopt);
+                                              const std::optional<Pytree>& outputs = std::nullopt,
+                                              const std::vector<Mutation>& mutations = {});
 
 // The key of gen_samsung_backend_compile_spec's specifications.
 inline constexpr std::string_view kCompileOptions = "enn_compile_options";

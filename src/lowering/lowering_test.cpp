@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <string>
@@ -10,6 +11,7 @@
 #include "base/file_io.hpp"
 #include "compiler/compiler.hpp"
 #include "enn/program.hpp"
+#include "lowering/pte_reader.hpp"
 #include "pte_generated.h"
 
 namespace enn {
@@ -154,6 +156,78 @@ TEST_F(Pte, IsSavedAsAWhole) {
             std::vector<std::byte>(program.value().bytes().begin(), program.value().bytes().end()));
   std::filesystem::remove(path);
   EXPECT_THAT(program.value().save("/no/such/folder/m.pte").message(), HasSubstr("/no/such"));
+}
+
+// A buffer is added to; another gets what the first was, and that is returned too; a third gets a
+// constant.
+TEST_F(Pte, BuffersAreWrittenAfterTheDelegateHasRun) {
+  const Graph graph = graph_of(R"(graph {
+  input %h: float32[2]
+  input %before: float32[2]
+  input %flag: float32[2]
+  input %x: float32[2]
+  constant %one: float32[2] = hex 0000803f0000803f
+  %next: float32[2] = add(%h, %x)
+  return %next, %h, %one, %h, %next
+}
+)");
+  const auto initial = [](float a, float b) {
+    const std::array values{a, b};
+    const auto bytes = std::as_bytes(std::span(values));
+    return std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end());
+  };
+  auto edge = lower_graph(
+      graph, EnnPartitioner(), std::nullopt, std::nullopt,
+      {{"h", 0, 0, initial(1, 2)}, {"before", 1, 1, initial(3, 4)}, {"flag", 2, 2, initial(0, 0)}});
+  ASSERT_TRUE(edge.ok()) << edge.status().message();
+  ASSERT_NO_FATAL_FAILURE(write(edge.value()));
+  const auto methods = read_pte(bytes_);
+  ASSERT_TRUE(methods.ok()) << methods.status().message();
+  const PteMethod& method = methods.value()[0];
+  EXPECT_EQ(method.inputs.size(), 1U);
+  EXPECT_EQ(method.outputs.size(), 2U);
+  ASSERT_TRUE(check_single_call(method).ok());
+  auto program = Program::load(edge.value().payload());
+  ASSERT_TRUE(program.ok()) << program.status().message();
+  const auto call = single_call(method, program.value()->inputs(), program.value()->outputs());
+  ASSERT_TRUE(call.ok()) << call.status().message();
+  ASSERT_EQ(call.value().kept.size(), 3U);
+  EXPECT_EQ(call.value().kept[0].initial, *initial(1, 2));
+  EXPECT_EQ(call.value().kept[1].initial, *initial(3, 4));
+  EXPECT_EQ(call.value().kept[2].initial, *initial(0, 0));
+  // Nothing that is copied or returned is overwritten before.
+  using Source = SingleCall::Source;
+  ASSERT_EQ(call.value().copies.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(call.value().copies[i].to, i);
+    EXPECT_EQ(call.value().copies[i].from.kind, Source::Kind::Result) << i;
+  }
+  for (const Source& output : call.value().outputs) EXPECT_EQ(output.kind, Source::Kind::Result);
+  EXPECT_EQ(call.value().outputs[1], call.value().copies[0].from);
+  // Two calls, as a runtime makes them.
+  std::vector<std::vector<std::byte>> kept;
+  for (const auto& buffer : call.value().kept) kept.push_back(buffer.initial);
+  std::vector<std::vector<std::byte>> results(program.value()->outputs().size());
+  const auto x = initial(10, 10);
+  SerialParallel serial;
+  for (int i = 0; i < 2; ++i) {
+    std::vector<const std::byte*> sources;
+    for (const Source& argument : call.value().arguments) {
+      sources.push_back(argument.kind == Source::Kind::Kept ? kept[argument.index].data()
+                                                            : x->data());
+    }
+    std::vector<std::byte*> targets;
+    for (auto& result : results) {
+      result.resize(2 * sizeof(float));
+      targets.push_back(result.data());
+    }
+    ASSERT_TRUE(program.value()->execute(sources, targets, serial).ok());
+    for (const auto& copy : call.value().copies) kept[copy.to] = results[copy.from.index];
+  }
+  EXPECT_EQ(kept[0], *initial(21, 22));
+  EXPECT_EQ(kept[1], *initial(11, 12));
+  EXPECT_EQ(kept[2], *initial(1, 1));
+  EXPECT_EQ(results[call.value().outputs[0].index], *initial(11, 12));
 }
 
 std::string refusal(const std::string& text) {

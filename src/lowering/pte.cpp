@@ -68,23 +68,60 @@ class MethodWriter {
       }
       plan->outputs.push_back(static_cast<std::int32_t>(index));
     }
-    plan->container_meta_type = container_meta();
-    plan->delegates.push_back(delegate());
-    plan->chains.push_back(chain());
-    plan->non_const_buffer_sizes = {0, static_cast<std::int64_t>(planned_)};
-
     pte::ProgramT program;
-    program.execution_plan.push_back(std::move(plan));
     // The first segment holds the constants outside of the delegate: there are none.
     program.segments.push_back(std::make_unique<pte::DataSegmentT>());
     program.segments.push_back(std::make_unique<pte::DataSegmentT>());
     program.segments.back()->size = method_.payload.size();
     program.constant_segment = std::make_unique<pte::SubsegmentOffsetsT>();
     program.constant_segment->offsets = {0};
+    if (!method_.kept.empty()) add_initial_values(*plan, program);
+    plan->container_meta_type = container_meta();
+    plan->delegates.push_back(delegate());
+    plan->chains.push_back(chain());
+    if (!method_.copies.empty()) add_copies(*plan);
+    plan->non_const_buffer_sizes = {0, static_cast<std::int64_t>(planned_)};
+
+    program.execution_plan.push_back(std::move(plan));
     return program;
   }
 
  private:
+  // The third segment, and which tensors find their first value in it.
+  void add_initial_values(pte::ExecutionPlanT& plan, pte::ProgramT& program) const {
+    auto values = std::make_unique<pte::SubsegmentOffsetsT>();
+    values->segment_index = static_cast<std::uint32_t>(program.segments.size());
+    values->offsets = {0};
+    std::uint64_t size = 0;
+    for (const KeptTensor& kept : method_.kept) {
+      plan.values[kept.value]->value.AsTensor()->data_buffer_index =
+          static_cast<std::uint32_t>(values->offsets.size());
+      values->offsets.push_back(size);
+      size += kept.initial->size();
+    }
+    program.segments.push_back(std::make_unique<pte::DataSegmentT>());
+    program.segments.back()->offset = aligned(method_.payload.size(), kSegmentAlignment);
+    program.segments.back()->size = size;
+    program.mutable_data_segments.push_back(std::move(values));
+  }
+
+  // One call of ExecuTorch's kernel for each: (to, from, non_blocking = False) -> to.
+  void add_copies(pte::ExecutionPlanT& plan) const {
+    const auto not_blocking = static_cast<std::int32_t>(plan.values.size());
+    plan.values.push_back(std::make_unique<pte::EValueT>());
+    plan.values.back()->value.Set(pte::BoolT());
+    plan.operators.push_back(std::make_unique<pte::OperatorT>());
+    plan.operators.back()->name = kCopyKernel;
+    for (const TensorCopy& copy : method_.copies) {
+      const auto to = static_cast<std::int32_t>(copy.to);
+      pte::KernelCallT call;
+      call.args = {to, static_cast<std::int32_t>(copy.from), not_blocking, to};
+      auto instruction = std::make_unique<pte::InstructionT>();
+      instruction->arguments.Set(std::move(call));
+      plan.chains.back()->instructions.push_back(std::move(instruction));
+    }
+  }
+
   // Every input and result is alive during the one call, so none shares memory.
   Result<pte::TensorT> planned_tensor(const TensorType& type) {
     pte::TensorT tensor;
@@ -195,10 +232,15 @@ Result<std::vector<std::byte>> write_pte(const DelegatedMethod& method) {
   append(out, pte::kExtendedHeaderBytes);
   append(out, program_size);
   append(out, segment_base);
-  append(out, std::uint64_t{method.payload.size()});
+  append(out, method.kept.empty()
+                  ? std::uint64_t{method.payload.size()}
+                  : program.segments.back()->offset + program.segments.back()->size);
   out.insert(out.end(), body + pte::kMagicEnd, body + builder.GetSize());
   out.resize(segment_base);
   out.insert(out.end(), method.payload.begin(), method.payload.end());
+  if (!method.kept.empty()) out.resize(segment_base + program.segments.back()->offset);
+  for (const KeptTensor& kept : method.kept)
+    out.insert(out.end(), kept.initial->begin(), kept.initial->end());
   return out;
 }
 

@@ -36,22 +36,48 @@ struct PteMethod {
   std::vector<PteDelegate> delegates;
   std::vector<PteCall> calls;
   std::vector<std::string> operators;  // that ExecuTorch's own kernels run, "aten::add.out"
-  std::int64_t planned_bytes = 0;      // of the memory that the file plans
+  // Tensors that the file gives a first value, and calls of aten::copy_ after those of delegates.
+  struct Kept {
+    std::int32_t value = 0;
+    std::span<const std::byte> initial;  // within the file's bytes
+  };
+  std::vector<Kept> kept;
+  struct Copy {
+    std::int32_t to = 0;
+    std::int32_t from = 0;
+    std::optional<TensorType> type;  // of `to`
+  };
+  std::vector<Copy> copies;
+  bool copies_first = false;       // whether it is also called before them
+  std::int64_t planned_bytes = 0;  // of the memory that the file plans
 };
 
 // Trusts no byte: what does not hold together is an InvalidArgument. The payloads themselves are
 // not looked into.
 [[nodiscard]] Result<std::vector<PteMethod>> read_pte(std::span<const std::byte> file);
 
-// A method that is one call of one delegate and nothing else.
+// A method that is one call of one delegate, after which tensors that keep their values get new
+// ones.
 struct SingleCall {
-  std::vector<std::size_t> arguments;  // for each tensor that the delegate reads, the input it is
-  // For each output of the method, the delegate's result that it is, or the input that it returns.
-  struct Output {
-    bool is_input = false;
-    std::size_t index = 0;
+  // A tensor of the method.
+  struct Source {
+    enum class Kind : std::uint8_t { Input, Result, Kept };
+    Kind kind = Kind::Input;
+    std::size_t index = 0;  // among the method's inputs, the delegate's results, or `kept`
+    friend bool operator==(const Source&, const Source&) = default;
   };
-  std::vector<Output> outputs;
+  std::vector<Source> arguments;  // for each tensor that the delegate reads
+  std::vector<Source> outputs;    // for each output of the method
+  struct Kept {
+    TensorType type;
+    std::vector<std::byte> initial;  // zeros where the file says nothing
+  };
+  std::vector<Kept> kept;
+  struct Copy {
+    std::size_t to = 0;  // of `kept`
+    Source from;
+  };
+  std::vector<Copy> copies;  // after the call, in order; those into inputs are left out
 };
 
 // Unsupported when the method is not of this kind.

@@ -18,11 +18,17 @@ const TensorType kImage{DType::Float32, {1, 3, 4, 4}};
 const TensorType kIndex{DType::Int64, {2}};
 const TensorType kScalar{DType::Bool, {}};
 
-std::vector<std::byte> file() {
+// With `keeps`, the first input is one of the method's own tensors instead.
+std::vector<std::byte> file(bool keeps = false) {
+  const auto initial = std::make_shared<const std::vector<std::byte>>(192, std::byte{3});
+  using Kept = std::vector<KeptTensor>;
+  using Copies = std::vector<TensorCopy>;
   auto bytes = write_pte({.values = {kImage, kIndex, kScalar},
                           .inputs = 2,
                           .arguments = {1, 0, 2},
                           .outputs = {2, 0},
+                          .kept = keeps ? Kept{{0, initial}} : Kept{},
+                          .copies = keeps ? Copies{{0, 0}} : Copies{},
                           .input_tree = {},
                           .output_tree = {},
                           .compile_specs = {{"key", {std::byte{1}, std::byte{2}}}},
@@ -89,12 +95,12 @@ TEST(PteReader, SaysWhichInputsTheDelegateReads) {
   const TensorType results[] = {kScalar};
   const auto call = single_call(method, inputs, results);
   ASSERT_TRUE(call.ok()) << call.status().message();
-  EXPECT_THAT(call.value().arguments, ElementsAre(1, 0));
-  ASSERT_EQ(call.value().outputs.size(), 2U);
-  EXPECT_FALSE(call.value().outputs[0].is_input);
-  EXPECT_EQ(call.value().outputs[0].index, 0U);
-  EXPECT_TRUE(call.value().outputs[1].is_input);
-  EXPECT_EQ(call.value().outputs[1].index, 0U);
+  using Source = SingleCall::Source;
+  EXPECT_THAT(call.value().arguments,
+              ElementsAre(Source{Source::Kind::Input, 1}, Source{Source::Kind::Input, 0}));
+  EXPECT_THAT(call.value().outputs,
+              ElementsAre(Source{Source::Kind::Result, 0}, Source{Source::Kind::Input, 0}));
+  EXPECT_TRUE(call.value().kept.empty());
 
   const TensorType swapped[] = {kImage, kIndex};
   EXPECT_THAT(single_call(method, swapped, results).status().message(),
@@ -111,10 +117,10 @@ TEST(PteReader, SaysWhichInputsTheDelegateReads) {
 
 // Payloads that are found lie within the file, whatever else is wrong.
 TEST(PteReader, SurvivesDamage) {
-  const auto whole = file();
+  const auto whole = file(/*keeps=*/true);
   const unsigned seed = 7;
   std::mt19937 random(seed);
-  const std::size_t tables = whole.size() - 300;
+  const std::size_t tables = whole.size() - 384 - 192;  // the payload fills up to 384
   for (int i = 0; i < 20000; ++i) {
     std::vector<std::byte> bytes = whole;
     const auto changes = 1 + random() % 4;
@@ -124,10 +130,13 @@ TEST(PteReader, SurvivesDamage) {
     const auto methods = read_pte(bytes);
     if (!methods.ok()) continue;
     for (const PteMethod& method : methods.value()) {
-      for (const PteDelegate& delegate : method.delegates) {
-        if (delegate.payload.empty()) continue;
-        ASSERT_GE(delegate.payload.data(), bytes.data()) << "seed " << seed << ", " << i;
-        ASSERT_LE(delegate.payload.data() + delegate.payload.size(), bytes.data() + bytes.size());
+      std::vector<std::span<const std::byte>> found;
+      for (const PteDelegate& delegate : method.delegates) found.push_back(delegate.payload);
+      for (const PteMethod::Kept& kept : method.kept) found.push_back(kept.initial);
+      for (const std::span<const std::byte> part : found) {
+        if (part.empty()) continue;
+        ASSERT_GE(part.data(), bytes.data()) << "seed " << seed << ", " << i;
+        ASSERT_LE(part.data() + part.size(), bytes.data() + bytes.size());
       }
     }
   }

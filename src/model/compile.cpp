@@ -3,7 +3,8 @@
 namespace enn {
 
 Result<Model> Model::compile(const ExportedProgram& program, const ModelOptions& options) {
-  return compile_graph(program.graph(), program.inputs(), program.outputs(), options);
+  return compile_graph(program.graph(), program.inputs(), program.outputs(), options,
+                       program.mutations());
 }
 
 }  // namespace enn

@@ -180,5 +180,46 @@ TEST(Model, ErrorsNameTheInputAndWhatWasExpected) {
   EXPECT_EQ(model({}).status().code(), Code::InvalidArgument);
 }
 
+// The buffer comes after an input and its new value between two outputs; an input is written too.
+TEST(Model, BuffersKeepTheirValuesFromCallToCall) {
+  const auto graph = parse(R"(graph {
+  input %x: float32[2]
+  input %count: float32[2]
+  %sum: float32[2] = add(%count, %x)
+  %y: float32[2] = mul(%sum, %x)
+  return %y, %sum, %count, %y
+}
+)");
+  ASSERT_TRUE(graph.ok()) << graph.status().message();
+  const std::vector<float> first{10, 20};
+  const auto bytes = std::as_bytes(std::span(first));
+  const TensorType type{DType::Float32, {2}};
+  auto model = Model::compile_graph(
+      graph.value(), {{"x", type}}, {{"y", type}, {"count", type}}, {},
+      {{"count", 1, 1, std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end())},
+       {"x", 0, 3, nullptr}});
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  const auto run = [&](const std::vector<float>& x) {
+    const auto outputs = model.value()(std::vector{view({2}, x)});
+    EXPECT_EQ(outputs.status().message(), "");
+    EXPECT_EQ(outputs.value().size(), 2U);
+    std::vector<float> all = floats(outputs.value()[0]);
+    std::ranges::copy(floats(outputs.value()[1]), std::back_inserter(all));
+    return all;
+  };
+  EXPECT_THAT(run({1, 2}), ElementsAre(11, 44, 10, 20));
+  EXPECT_THAT(run({3, 1}), ElementsAre(42, 23, 11, 22));
+  const std::vector<float> wrong{1};
+  EXPECT_THAT(model.value()(std::vector{view({1}, wrong)}).status().message(), HasSubstr("'x'"));
+  EXPECT_THAT(run({0, 1}), ElementsAre(0, 24, 14, 23));
+  model.value().reset();
+  EXPECT_THAT(run({1, 2}), ElementsAre(11, 44, 10, 20));
+  EXPECT_THAT(Model::compile_graph(graph.value(), {{"x", type}}, {{"y", type}}, {},
+                                   {{"count", 1, 9, nullptr}})
+                  .status()
+                  .message(),
+              HasSubstr("'count'"));
+}
+
 }  // namespace
 }  // namespace enn

@@ -23,11 +23,14 @@ bool is_view(const Node& node) {
 
 }  // namespace
 
-bool writes_in_place(const Node& node) {
-  const std::string_view overload = node.target;
+bool writes_in_place(std::string_view overload) {
   const std::size_t dot = overload.rfind('.');
-  return !node.inputs.empty() && dot != std::string_view::npos && dot > 1 &&
-         overload[dot - 1] == '_' && overload[dot - 2] != '_';
+  return dot != std::string_view::npos && dot > 1 && overload[dot - 1] == '_' &&
+         overload[dot - 2] != '_';
+}
+
+bool writes_in_place(const Node& node) {
+  return !node.inputs.empty() && writes_in_place(node.target);
 }
 
 std::vector<ValueId> aliases_of(const Graph& graph, ValueId value) {

@@ -2,13 +2,15 @@
 // new value, which is right as long as nobody reads the tensor by another name afterwards.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "ir/graph.hpp"
 
 namespace enn {
 
-// Whether the call changes its first operand: aten.relu_.default.
+// Whether a call of the overload changes its first operand: aten.relu_.default.
+[[nodiscard]] bool writes_in_place(std::string_view overload);
 [[nodiscard]] bool writes_in_place(const Node& node);
 
 // `value` and the values that are views of the same memory, as far as the graph shows.

@@ -18,6 +18,7 @@
 #include "pt2e/fuse_batch_norms.hpp"
 #include "pt2e/insert_quantization.hpp"
 #include "pt2e/placement.hpp"
+#include "pt2e/states.hpp"
 #include "quantizer/json.hpp"
 
 namespace enn {
@@ -30,10 +31,15 @@ constexpr std::string_view kStatistics = "openenn.statistics";
 constexpr std::uint64_t kStatisticsVersion = 3;
 
 // What statistics may be merged: the graph's text, which does not hold its larger constants, and a
-// checksum of these. Where the model's source lies makes no difference.
-std::string model_hash(Graph graph) {
+// checksum of these and of what buffers hold at first. Where the model's source lies makes no
+// difference.
+std::string model_hash(const ExportedProgram& program) {
+  Graph graph = program.graph();
   for (const NodeId id : graph.order()) graph.node(id).origin = {};
   std::string text = print(graph);
+  for (const Mutation& mutation : program.mutations()) {
+    if (mutation.initial != nullptr) text += str(" kept ", crc32c(*mutation.initial));
+  }
   for (ValueId id = 0; id < graph.value_count(); ++id) {
     if (graph.value(id).is_constant()) text += str(' ', crc32c(*graph.value(id).data));
   }
@@ -243,7 +249,7 @@ Result<PreparedModel> prepare_pt2e(const ExportedProgram& program, const EnnQuan
   ENN_TRY(fuse_batch_norms(graph));
   ENN_TRY(verify(graph));
   ENN_TRY(quantizer.check_patterns(graph));
-  Annotations annotations = quantizer.annotate(graph);
+  Annotations annotations = annotate_beside_updates(quantizer, graph, transformed.mutations());
   ENN_ASSIGN(Placement placement, place_observers(graph, annotations));
   ENN_ASSIGN(
       Calibration calibration,
@@ -271,11 +277,11 @@ Result<PreparedModel> prepare_pt2e(const ExportedProgram& program, const EnnQuan
   ModelOptions runner_options = options;
   runner_options.execution = Execution::Qdq;
   ENN_ASSIGN(Model runner, Model::compile_graph(tapped, transformed.inputs(), transformed.outputs(),
-                                                runner_options));
+                                                runner_options, transformed.mutations()));
   std::vector<std::string> names = site_names(graph, placement);
   std::vector<std::string> qualified = qualified_names(transformed, graph, placement, names);
   std::vector<std::optional<Given>> given(placement.groups.size());
-  std::string model = model_hash(program.graph());
+  std::string model = model_hash(program);
   return PreparedModel(std::make_unique<PreparedModel::State>(PreparedModel::State{
       std::move(transformed), std::move(graph), std::move(annotations), std::move(placement),
       std::move(calibration), std::move(names), std::move(qualified), std::move(given),

@@ -209,5 +209,68 @@ TEST(Pt2e, ErrorsNameTheThing) {
               HasSubstr("needs PyTorch"));
 }
 
+// h' = h / 2 + x, y = linear(h'): the sum stays in float, the layer reads it in 8 bits.
+constexpr const char* kAccumulator = R"(graph {
+  input %h: float32[1, 2]
+  input %x: float32[1, 2]
+  constant %half: float32[] = hex 0000003f
+  constant %w: float32[1, 2] = hex 0000803f0000803f
+  %decayed: float32[1, 2] = mul(%h, %half)
+  %next: float32[1, 2] = add(%decayed, %x)
+  %y: float32[1, 1] = linear(%next, %w, none)
+  return %next, %y
+})";
+
+ExportedProgram accumulator() {
+  const std::vector<float> first{4, 8};
+  const auto bytes = std::as_bytes(std::span(first));
+  return program_of(
+      kAccumulator,
+      {{"h", 0, 0, std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end())}});
+}
+
+std::vector<float> called(auto& model, std::vector<float> x) {
+  const TensorView view{{DType::Float32, {1, 2}}, std::as_bytes(std::span(x))};
+  auto outputs = model({&view, 1});
+  EXPECT_EQ(outputs.status().message(), "");
+  EXPECT_EQ(outputs.value().size(), 1U);
+  std::vector<float> out(outputs.value()[0].bytes.size() / sizeof(float));
+  std::memcpy(out.data(), outputs.value()[0].bytes.data(), outputs.value()[0].bytes.size());
+  return out;
+}
+
+TEST(Pt2e, BuffersKeepTheirValuesBetweenSamples) {
+  auto model = prepare_pt2e(accumulator(), EnnQuantizer());
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  EXPECT_EQ(called(model.value(), {1, 1}), std::vector<float>{3 + 5});
+  EXPECT_EQ(called(model.value(), {0, 0}), std::vector<float>{1.5 + 2.5});
+  auto quantized = convert_pt2e(model.value());
+  ASSERT_TRUE(quantized.ok()) << quantized.status().message();
+  ASSERT_EQ(quantized.value().exported_program().mutations().size(), 1U);
+  // It begins where the model begins, not where calibration ended.
+  for (const Execution execution : {Execution::Qdq, Execution::Integer}) {
+    const auto run = [&](std::span<const TensorView> inputs) {
+      return quantized.value()(inputs, execution);
+    };
+    const double step = 8.0 / 255;  // of the sum's scale, twice half of it, and of the result's
+    EXPECT_NEAR(called(run, {1, 1})[0], 8, 2 * step);
+    EXPECT_NEAR(called(run, {0, 0})[0], 4, 2 * step);
+  }
+}
+
+TEST(Pt2e, WhatUpdatesABufferStaysInFloat) {
+  auto model = prepare_pt2e(accumulator(), EnnQuantizer());
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  EXPECT_EQ(called(model.value(), {1, 1}), std::vector<float>{8});
+  const auto quantized = convert_pt2e(model.value());
+  ASSERT_TRUE(quantized.ok()) << quantized.status().message();
+  const auto tensors = nlohmann::json::parse(quantized.value().encodings())["tensors"];
+  EXPECT_FALSE(tensors.contains("h"));
+  EXPECT_FALSE(tensors.contains("decayed"));
+  EXPECT_TRUE(tensors.contains("next"));  // for the layer alone
+  const Graph& graph = quantized.value().exported_program().graph();
+  EXPECT_EQ(graph.producer(graph.outputs()[0])->name, "next");
+}
+
 }  // namespace
 }  // namespace enn

@@ -13,7 +13,9 @@
 
 namespace enn::testing {
 
-[[nodiscard]] inline ExportedProgram program_of(const std::string& text) {
+// The first inputs and outputs of the graph are those of `mutations`.
+[[nodiscard]] inline ExportedProgram program_of(const std::string& text,
+                                                std::vector<Mutation> mutations = {}) {
   auto graph = parse(text);
   EXPECT_TRUE(graph.ok()) << graph.status().message();
   auto state = std::make_shared<ExportedProgram::State>();
@@ -24,6 +26,10 @@ namespace enn::testing {
   for (const ValueId id : state->graph.outputs()) {
     state->outputs.push_back({state->graph.value(id).name, state->graph.value(id).type});
   }
+  const auto kept = static_cast<std::ptrdiff_t>(mutations.size());
+  state->inputs.erase(state->inputs.begin(), state->inputs.begin() + kept);
+  state->outputs.erase(state->outputs.begin(), state->outputs.begin() + kept);
+  state->mutations = std::move(mutations);
   return ExportedProgram(std::move(state));
 }
 

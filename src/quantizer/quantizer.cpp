@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
+#include <cstring>
 #include <iterator>
 #include <map>
 #include <set>
@@ -98,6 +100,21 @@ std::vector<bool> values_read_quantized(const Graph& graph, const Annotations& a
   return read;
 }
 
+// Whether the node reads a constant with an element that is not finite: no 8-bit scale holds it.
+bool reads_infinities(const Graph& graph, const Node& node) {
+  return std::ranges::any_of(node.inputs, [&](ValueId id) {
+    if (id == kNone || !graph.value(id).is_constant()) return false;
+    const Value& value = graph.value(id);
+    if (value.type.dtype != DType::Float32) return false;
+    for (std::size_t at = 0; at < value.data->size(); at += sizeof(float)) {
+      float number = 0;
+      std::memcpy(&number, value.data->data() + at, sizeof(number));
+      if (!std::isfinite(number)) return true;
+    }
+    return false;
+  });
+}
+
 void place(const Graph& graph, const QuantizationConfig& config, Annotations& annotations) {
   const std::vector<bool> steep = values_read_steeply(graph);
   const auto is_read_steeply = [&](NodeId id) {
@@ -109,7 +126,7 @@ void place(const Graph& graph, const QuantizationConfig& config, Annotations& an
   };
   for (const NodeId id : graph.order()) {
     if (annotations.annotated(id) || is_internal(graph.node(id)) || is_constant(id) ||
-        runs_on_masks(graph, id) ||
+        runs_on_masks(graph, id) || reads_infinities(graph, graph.node(id)) ||
         (is_read_steeply(id) && passes_steepness(graph, graph.node(id)))) {
       continue;
     }

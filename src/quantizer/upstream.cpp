@@ -205,7 +205,7 @@ class Annotator {
     const SharedSpec shared{all.front(), id};
     Annotation annotation;
     for (std::size_t i = 0; i < all.size(); ++i) {
-      const bool first = i == 0 || (list && all[i] == all.front());
+      const bool first = all[i] == all.front();
       set(annotation, all[i], first ? Spec(config_.activation) : Spec(shared));
     }
     annotation.output = shared;
@@ -256,10 +256,7 @@ class Annotator {
   }
 
   void annotate_index(NodeId id) {
-    const ValueId ancestor = annotated_ancestor(operand(id, 0));
-    if (ancestor == kNone) return;
-    annotations_.set(
-        id, {.inputs = {{operand(id, 0), config_.activation}}, .output = SharedSpec{ancestor, id}});
+    if (annotated_ancestor(operand(id, 0)) != kNone) share_first(id, operand(id, 0));
   }
 
   void annotate_index_put(NodeId id) {
@@ -267,8 +264,7 @@ class Annotator {
   }
 
   void annotate_unbind(NodeId id) {
-    const ValueId ancestor = annotated_ancestor(operand(id, 0));
-    const SharedSpec shared{ancestor == kNone ? operand(id, 0) : ancestor, id};
+    const SharedSpec shared{operand(id, 0), id};
     annotations_.set(id, {.inputs = {{operand(id, 0), config_.activation}}, .output = shared});
     for (const NodeId user : graph_.users(result(id))) {
       annotations_.set(user, {.inputs = {}, .output = shared});

@@ -364,16 +364,43 @@ class WritesWhereNobodyLooks(torch.nn.Module):
         return y + copy.abs_()
 
 
+class WritesIntoADiagonal(torch.nn.Module):
+    def forward(self, x):
+        y = x * 2
+        y.diagonal(dim1=1, dim2=2).relu_()
+        return y + 1
+
+
+class WritesIntoAParameter(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.shift = torch.nn.Parameter(torch.zeros(3), requires_grad=False)
+
+    def forward(self, x):
+        self.shift.add_(1)
+        return x + self.shift
+
+
 @pytest.mark.parametrize("model", [WritesIntoAView(), WritesBehindAView()])
-def test_writes_in_place_that_would_be_lost_are_refused(model, tmp_path: Path):
+def test_writes_in_place_are_seen_through_views(model, tmp_path: Path):
     sample, path = torch.randn(1, 4, 3), tmp_path / "model.pt2"
-    program = torch.export.export(model, (sample,))
-    torch.export.save(program, path)
-    with pytest.raises(EnnError, match=r"node 'relu_' \(aten.relu_.default\) writes into '.*run_decompositions"):
-        _core.ExportedProgram.load(str(path))
-    torch.export.save(program.run_decompositions(), path)
+    torch.export.save(torch.export.export(model, (sample,)), path)
     (actual,) = _core.Model.compile(_core.ExportedProgram.load(str(path)).graph).run([sample.numpy()])
     assert np.array_equal(actual, model(sample).numpy())
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (WritesIntoADiagonal(), r"node 'relu_' \(aten.relu_.default\) writes into '.*run_decompositions"),
+        (WritesIntoAParameter(), r"'add_' \(aten.add_.Tensor\) writes into 'p_shift', a parameter.*register_buffer"),
+    ],
+)
+def test_writes_in_place_that_would_be_lost_are_refused(model, message, tmp_path: Path):
+    sample, path = torch.randn(1, 4, 3), tmp_path / "model.pt2"
+    torch.export.save(torch.export.export(model, (sample,)), path)
+    with pytest.raises(EnnError, match=message):
+        _core.ExportedProgram.load(str(path))
 
 
 def test_writes_in_place_that_nobody_else_sees_are_functions(tmp_path: Path):
