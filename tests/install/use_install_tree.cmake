@@ -1,5 +1,5 @@
-# cmake -DTREE=… -DEXAMPLE=… -DMODEL=… -DWORK=… -DGENERATOR=… -DMAKE=… -DCOMPILER=… -P: installs TREE, builds EXAMPLE
-# against what was installed, runs it on MODEL.
+# cmake -DTREE=… -DEXAMPLE=… -DPAGE=… -DMODEL=… -DWORK=… -DGENERATOR=… -DMAKE=… -DCOMPILER=… -P: installs TREE, builds EXAMPLE
+# against what was installed, runs it on MODEL, and compiles the C++ code of the document PAGE.
 function(run)
   execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
@@ -9,6 +9,20 @@ run(${CMAKE_COMMAND} --install ${TREE} --prefix ${WORK}/prefix)
 run(${CMAKE_COMMAND} -S ${EXAMPLE} -B ${WORK}/example -G ${GENERATOR} -DCMAKE_MAKE_PROGRAM=${MAKE}
     -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=${WORK}/prefix)
 run(${CMAKE_COMMAND} --build ${WORK}/example)
+
+# A semicolon would part the text as a list.
+file(READ ${PAGE} page)
+string(REPLACE ";" "<semicolon>" page "${page}")
+string(REGEX MATCHALL "```cpp\n[^`]*```" blocks "${page}")
+list(LENGTH blocks count)
+if(NOT count EQUAL 1)
+  message(FATAL_ERROR "${PAGE} has ${count} blocks of C++, not 1")
+endif()
+string(REGEX REPLACE "```(cpp)?" "" code "${blocks}")
+string(REPLACE "<semicolon>" ";" code "${code}")
+file(WRITE ${WORK}/page.cpp "${code}")
+run(${COMPILER} -std=c++20 -Wall -Wextra -Werror -fsyntax-only -I ${WORK}/prefix/include ${WORK}/page.cpp)
+
 run(${WORK}/example/cpp_quantize ${MODEL} ${WORK}/small.pte)
 file(READ ${WORK}/small.pte head LIMIT 12 HEX)
 if(NOT head MATCHES "^........4554313265683030$")  # "ET12eh00"
