@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 """Runs clang-tidy on the sources of a compilation database, several at a time.
 
-Tests and benchmarks are left to the compilers' warnings. A source that was clean is skipped while it, every
-project header that it includes, its compiler flags and .clang-tidy stay the same.
+Tests and benchmarks are left to the compilers' warnings. A source that was clean is skipped while it, every project
+header that it includes, its compiler flags and .clang-tidy stay the same. Sources of a folder with the same flags are
+checked together, as if one file included them: most of the time goes into the headers that they share. Where that
+does not compile (two of them have an anonymous name in common), the halves are checked on their own.
 """
 
 import argparse
 import concurrent.futures
+import dataclasses
+import functools
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -18,58 +23,126 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+GROUP = 12  # sources that are checked together, at most
+# Findings in our headers, as .clang-tidy says, and in the sources that a group's file includes.
+FINDINGS = r"(/(src|include|python/bindings)/[^.]*\.hpp|/(src|tools|python/bindings|tests)/[^.]*\.cpp)$"
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+["<]([^">]+)[">]', re.MULTILINE)
 
 
-def dependencies(command: list[str], directory: str) -> list[str]:
-    """The source and the non-system headers that it includes, as the compiler lists them."""
-    arguments = []
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A source of the database: where it lies, and how it is compiled."""
+
+    path: Path
+    directory: Path
+    flags: tuple[str, ...]
+    stamp: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.path.relative_to(ROOT))
+
+
+@functools.cache
+def includes(path: Path) -> tuple[str, ...]:
+    """What a file includes, under any condition."""
+    return tuple(INCLUDE.findall(path.read_text(encoding="utf-8")))
+
+
+@functools.cache
+def digest_of(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
+def project_files(source: Path, folders: list[Path]) -> set[Path]:
+    """The source and all that it includes of the project and of what the build generates."""
+    found: set[Path] = set()
+    waiting = [source]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for name in includes(path):
+            for folder in (path.parent, *folders):
+                candidate = Path(os.path.normpath(folder / name))
+                if candidate.is_file():
+                    waiting.append(candidate)
+                    break
+    return found
+
+
+def source_of(entry: dict[str, str], version: str, done: Path) -> Source:
+    """An entry of the database, with a digest of all that decides what clang-tidy says about it."""
+    directory = Path(entry["directory"])
+    flags: list[str] = []
+    folders = []
     skip = False
-    for argument in command:
-        if skip or argument in ("-c", "-MD"):
+    for argument in shlex.split(entry["command"]):
+        if skip or argument in ("-c", "-MD", entry["file"]):
             skip = False
         elif argument in ("-o", "-MF", "-MT"):
             skip = True
         else:
-            arguments.append(argument)
-    listing = subprocess.run([*arguments, "-MM"], cwd=directory, capture_output=True, text=True, check=True)
-    return shlex.split(listing.stdout.replace("\\\n", " "))[1:]
+            flags.append(argument)
+            folder = directory / argument[2:] if argument.startswith("-I") else None
+            if folder is not None and folder.is_relative_to(ROOT) and ".venv" not in folder.parts:
+                folders.append(folder)
+    path = Path(entry["file"])
+    digest = hashlib.sha256(version.encode() + shlex.join(flags).encode() + digest_of(ROOT / ".clang-tidy"))
+    for file in sorted(project_files(path, folders)):
+        digest.update(digest_of(file))
+    return Source(path, directory, tuple(flags), done / digest.hexdigest())
 
 
-def fingerprint(entry: dict[str, str], version: str) -> str:
-    """A digest of all that decides what clang-tidy says about a source."""
-    command = shlex.split(entry["command"])
-    digest = hashlib.sha256(version.encode() + entry["command"].encode())
-    digest.update((ROOT / ".clang-tidy").read_bytes())
-    for name in dependencies(command, entry["directory"]):
-        digest.update((Path(entry["directory"]) / name).read_bytes())
-    return digest.hexdigest()
-
-
-def check(entry: dict[str, str], tidy: str, version: str, build: Path, done: Path) -> tuple[str, str, bool]:
-    """Run clang-tidy on one source: its path, the findings, whether it is clean."""
-    path = str(Path(entry["file"]).relative_to(ROOT))
-    try:
-        stamp = done / fingerprint(entry, version)
-    except subprocess.CalledProcessError as error:
-        return path, error.stderr, False
-    if stamp.exists():
-        return path, "", True
-    result = subprocess.run(
-        [tidy, "-p", str(build), "--quiet", "--warnings-as-errors=*", entry["file"]],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def check(sources: list[Source], tidy: str) -> list[tuple[str, str]]:
+    """Run clang-tidy on sources together; the findings of each run that had some, with the names of its sources."""
+    names = ", ".join(source.name for source in sources)
+    folder = sources[0].stamp.parent / f"group-{sources[0].stamp.name[:16]}-{len(sources)}"
+    folder.mkdir(exist_ok=True)
+    file = sources[0].path
+    if len(sources) > 1:
+        file = folder / "together.cpp"
+        file.write_text("".join(f'#include "{source.path}"\n' for source in sources), encoding="utf-8")
+    command = shlex.join([*sources[0].flags, "-c", str(file)])
+    entry = {"directory": str(sources[0].directory), "file": str(file), "command": command}
+    (folder / "compile_commands.json").write_text(json.dumps([entry]), encoding="utf-8")
+    options = [
+        "--quiet",
+        "--warnings-as-errors=*",
+        f"--config-file={ROOT / '.clang-tidy'}",
+        f"--header-filter={FINDINGS}",
+    ]
+    result = subprocess.run([tidy, "-p", str(folder), *options, str(file)], capture_output=True, text=True, check=False)
     if result.returncode == 0:
-        stamp.touch()
-        return path, "", True
-    return path, result.stdout or result.stderr, False
+        for source in sources:
+            source.stamp.touch()
+        return []
+    if len(sources) > 1:
+        # Findings are reported once, by the smallest group that has them.
+        half = len(sources) // 2
+        return check(sources[:half], tidy) + check(sources[half:], tidy)
+    return [(names, result.stdout or result.stderr)]
 
 
 def wanted(source: Path, build: Path) -> bool:
     """Whether a source of the database is ours, written by hand and no test or benchmark."""
     ours = source.is_relative_to(ROOT) and not source.is_relative_to(build.resolve())
     return ours and ".venv" not in source.parts and not re.search(r"(^|_)(tests?|bench|fuzzer)(_|$)", source.stem)
+
+
+def groups_of(sources: list[Source]) -> list[list[Source]]:
+    """Sources with the same flags from one folder of src (or tools, …), the largest groups first."""
+
+    def key(source: Source) -> tuple[str, ...]:
+        return (*source.path.relative_to(ROOT).parent.parts[:2], str(source.directory), *source.flags)
+
+    groups = []
+    for _, members in itertools.groupby(sorted(sources, key=lambda source: (key(source), source.path)), key):
+        alike = list(members)
+        count = -(-len(alike) // GROUP)
+        groups += [alike[i::count] for i in range(count)]
+    return sorted(groups, key=len, reverse=True)
 
 
 def main() -> int:
@@ -83,25 +156,25 @@ def main() -> int:
     database = json.loads((arguments.build / "compile_commands.json").read_text(encoding="utf-8"))
     entries = {entry["file"]: entry for entry in database if wanted(Path(entry["file"]), arguments.build)}
     version = subprocess.run([arguments.tidy, "--version"], capture_output=True, text=True, check=True).stdout
-    done = arguments.build / "clang_tidy"
+    done = (arguments.build / "clang_tidy").resolve()
     done.mkdir(exist_ok=True)
 
     start = time.monotonic()
+    sources = [source_of(entry, version, done) for _, entry in sorted(entries.items())]
+    changed = [source for source in sources if not source.stamp.exists()]
     failed = []
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        jobs = [
-            pool.submit(check, entry, arguments.tidy, version, arguments.build, done)
-            for _, entry in sorted(entries.items())
-        ]
+        jobs = [pool.submit(check, group, arguments.tidy) for group in groups_of(changed)]
         for job in concurrent.futures.as_completed(jobs):
-            path, output, clean = job.result()
-            if not clean:
-                failed.append(path)
+            for names, output in job.result():
+                failed.append(names)
                 print(output.strip(), flush=True)
     if failed:
         print(f"clang-tidy: findings in {', '.join(sorted(failed))}")
         return 1
-    print(f"clang-tidy: {len(entries)} sources are clean ({time.monotonic() - start:.0f} s)")
+    print(
+        f"clang-tidy: {len(sources)} sources are clean, {len(changed)} were checked ({time.monotonic() - start:.0f} s)"
+    )
     return 0
 
 

@@ -1,67 +1,29 @@
 """Fixtures: the examples' and benchmarks' modules, quantized and lowered models made once per session."""
 
-import copy
 import functools
 import gc
 import importlib.util
-import itertools
 import sys
-from collections.abc import Callable, Hashable, Iterator
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 for folder in ("examples", "benchmarks"):
     sys.path.insert(0, str(ROOT / folder))
 
 import pytest  # noqa: E402
+import shortcuts  # noqa: E402
 import torch  # noqa: E402
 from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner  # noqa: E402
 from executorch.backends.samsung.utils.export_utils import get_edge_compile_config  # noqa: E402
-from torch._export import utils as export_utils  # noqa: E402
-from torchao.quantization.pt2e import qat_utils  # noqa: E402
 
 import common  # noqa: E402
 import models  # noqa: E402
 
 common.make_torchvision_importable()
-
-
-def _pattern_key(pattern: Any) -> Hashable:
-    """Equal for the patterns of two calls of one of torchao's functions with equal arguments."""
-    if isinstance(pattern, torch.nn.Module):
-        return _pattern_key(pattern.fn)
-    if isinstance(pattern, torch.Tensor):
-        return pattern.dtype, pattern.shape
-    if hasattr(pattern, "__code__"):
-        return pattern.__code__, tuple(_pattern_key(cell.cell_contents) for cell in pattern.__closure__ or ())
-    return type(pattern), repr(pattern)
-
-
-def _trace_patterns_once(trace: Callable) -> Callable:
-    """torchao traces its hundred patterns of quantization-aware training anew for each model: half a minute."""
-    traced: dict[Hashable, torch.fx.GraphModule] = {}
-
-    @functools.wraps(trace)
-    def traced_once(pattern: Any, *args: Any, **kwargs: Any) -> torch.fx.GraphModule:
-        inputs, *options = args
-        named = tuple((name, _pattern_key(value)) for name, value in kwargs.items())
-        key = (_pattern_key(pattern), tuple(map(_pattern_key, inputs)), tuple(options), named)
-        if key not in traced:
-            traced[key] = trace(pattern, *args, **kwargs)
-        return copy.deepcopy(traced[key])
-
-    return traced_once
-
-
-qat_utils._get_aten_graph_module_for_pattern = _trace_patterns_once(qat_utils._get_aten_graph_module_for_pattern)
-# torch collects the operators of each namespace several times per export, in a third of a second; no test adds any.
-export_utils._collect_all_valid_cia_ops_for_namespace = functools.cache(
-    export_utils._collect_all_valid_cia_ops_for_namespace
-)
-gc.collect()
-gc.freeze()  # what was imported stays: it need not be looked through after every test
+shortcuts.apply()
 
 
 @dataclass
@@ -117,16 +79,18 @@ def lowered_model(name: str, size: int, batch: int, upstream_config: bool, per_c
     return lower(model, inputs, upstream_config, is_per_channel=per_channel, fold_quantize=fold)
 
 
-_tests = itertools.count(1)
+_collected = time.process_time()
 
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
     """The same seed for every test, and graphs with their weights left over from few."""
+    global _collected
     torch.manual_seed(0)
     yield
-    if next(_tests) % 16 == 0:  # it takes a sixth of a second
+    if time.process_time() - _collected > 4:  # it takes a sixth of a second
         gc.collect()
+        _collected = time.process_time()
 
 
 @pytest.fixture(scope="session")
