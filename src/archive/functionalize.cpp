@@ -91,14 +91,14 @@ constexpr auto kViews = std::to_array<ViewRow>({
 });
 
 // "add" of "torch.ops.aten.add.Tensor"; empty for what is not ATen's.
-std::string_view name_of(std::string_view target) {
+std::string_view aten_name(std::string_view target) {
   if (!target.starts_with(kAten)) return {};
   target.remove_prefix(kAten.size());
   return target.substr(0, target.rfind('.'));
 }
 
 const ViewRow* view_row(std::string_view target) {
-  const auto* const row = std::ranges::find(kViews, name_of(target), &ViewRow::name);
+  const auto* const row = std::ranges::find(kViews, aten_name(target), &ViewRow::name);
   return row == kViews.end() || row->name.empty() ? nullptr : row;
 }
 
@@ -111,16 +111,16 @@ std::string functional(std::string target) {
 }
 
 // The argument of that name; null when the call leaves it out.
-const Json* argument(const Json& node, std::string_view name) {
+const Json* argument_of(const Json& node, std::string_view name) {
   for (const Json& item : node.at("inputs")) {
     if (item.at("name") == name) return &item.at("arg");
   }
   return nullptr;
 }
 
-std::optional<std::int64_t> integer(const Json& node, std::string_view name,
-                                    std::optional<std::int64_t> otherwise = std::nullopt) {
-  const Json* found = argument(node, name);
+std::optional<std::int64_t> integer_of(const Json& node, std::string_view name,
+                                       std::optional<std::int64_t> otherwise = std::nullopt) {
+  const Json* found = argument_of(node, name);
   if (found == nullptr) return otherwise;
   if (!found->contains("as_int")) return std::nullopt;
   return found->at("as_int").get<std::int64_t>();
@@ -275,13 +275,13 @@ class Functionalizer {
   // Whether the call of an operator that may give a view gives one: `contiguous` and `to` give
   // their operand where it has the wanted form already.
   bool is_alias(const Json& node, const std::string& operand) const {
-    const std::string_view name = name_of(node.at("target").get_ref<const std::string&>());
+    const std::string_view name = aten_name(node.at("target").get_ref<const std::string&>());
     const Json& before = metas_.at(operand);
     if (name == "contiguous") return is_dense(before);
     if (name != "to" && name != "type_as" && name != "dropout") return true;
-    const Json* train = argument(node, "train");
+    const Json* train = argument_of(node, "train");
     if (name == "dropout") return train == nullptr || train->value("as_bool", true) == false;
-    const Json* copy = argument(node, "copy");
+    const Json* copy = argument_of(node, "copy");
     if (copy != nullptr && copy->value("as_bool", false)) return false;
     const Json& output = node.at("outputs").at(0);
     return output.contains("as_tensor") &&
@@ -295,7 +295,7 @@ class Functionalizer {
         node.at("outputs").at(0).at("as_tensor").at("name").get<std::string>();
     std::string value = result;
     if (target == "torch.ops.aten.copy_.default" && is_whole_copy(node, operand)) {
-      value = argument(node, "src")->at("as_tensor").at("name").get<std::string>();
+      value = argument_of(node, "src")->at("as_tensor").at("name").get<std::string>();
     } else {
       node["target"] = functional(target);
       nodes_.push_back(node);
@@ -339,7 +339,7 @@ class Functionalizer {
 
   // Whether a copy_ has nothing to convert or to repeat.
   bool is_whole_copy(const Json& node, const std::string& operand) const {
-    const Json* source = argument(node, "src");
+    const Json* source = argument_of(node, "src");
     if (source == nullptr || !source->contains("as_tensor")) return false;
     const Json& from = metas_.at(source->at("as_tensor").at("name").get<std::string>());
     const Json& to = metas_.at(operand);
@@ -419,8 +419,8 @@ class Functionalizer {
   // Whether torch may have copied where it usually gives a view.
   bool is_doubtful(const View& view) const {
     return view.undo == Undo::Reshape && !is_dense(metas_.at(view.base)) &&
-           name_of(view.call.at("target").get_ref<const std::string&>()) != "squeeze" &&
-           name_of(view.call.at("target").get_ref<const std::string&>()) != "unsqueeze";
+           aten_name(view.call.at("target").get_ref<const std::string&>()) != "squeeze" &&
+           aten_name(view.call.at("target").get_ref<const std::string&>()) != "unsqueeze";
   }
 
   // ---- Writing back
@@ -442,7 +442,7 @@ class Functionalizer {
         break;
       }
       case Undo::Permute: {
-        const Json* dims = argument(call, "dims");
+        const Json* dims = argument_of(call, "dims");
         const auto rank = static_cast<std::int64_t>(metas_.at(view.base).at("sizes").size());
         if (dims == nullptr || !dims->contains("as_ints")) return std::optional<std::string>();
         std::vector<std::int64_t> inverse(static_cast<std::size_t>(rank), -1);
@@ -469,9 +469,9 @@ class Functionalizer {
         add_arguments(call, inputs);
         break;
       case Undo::Narrow: {
-        const auto dim = integer(call, "dim");
-        const auto start = integer(call, "start");
-        const auto length = integer(call, "length");
+        const auto dim = integer_of(call, "dim");
+        const auto start = integer_of(call, "start");
+        const auto length = integer_of(call, "length");
         if (!dim || !start || !length) return std::optional<std::string>();
         target = "aten.slice_scatter.default";
         add_scattered(base, value, inputs);
@@ -479,11 +479,11 @@ class Functionalizer {
         break;
       }
       case Undo::Parts: {
-        const auto dim = integer(call, "dim", 0);
+        const auto dim = integer_of(call, "dim", 0);
         if (!dim) return std::optional<std::string>();
         add_scattered(base, value, inputs);
         const auto part = static_cast<std::int64_t>(view.part);
-        if (name_of(call.at("target").get_ref<const std::string&>()) == "unbind") {
+        if (aten_name(call.at("target").get_ref<const std::string&>()) == "unbind") {
           target = "aten.select_scatter.default";
           inputs.push_back(input("dim", {{"as_int", *dim}}));
           inputs.push_back(input("index", {{"as_int", part}}));

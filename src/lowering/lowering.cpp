@@ -1,7 +1,10 @@
 #include "lowering/lowering.hpp"
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "base/file_io.hpp"
 #include "compiler/compiler.hpp"
@@ -110,13 +113,21 @@ void separate_mutations(Graph& graph, const std::vector<Mutation>& mutations) {
     is_new_value[mutation.after] = true;
     overwritten.push_back(graph.inputs()[mutation.before]);
   }
+  std::set<std::string> names;
+  for (ValueId id = 0; id < graph.value_count(); ++id) names.insert(graph.value(id).name);
+  std::map<ValueId, ValueId> copies;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const Value& value = graph.value(outputs[i]);
     const bool constant = is_new_value[i] && value.is_constant();
     if (!constant && !index_of(overwritten, outputs[i])) continue;
-    const NodeId copy =
-        graph.add_node(Op::Identity, str(value.name, "_kept"), {outputs[i]}, {value.type});
-    outputs[i] = graph.node(copy).outputs[0];
+    const auto [copy, added] = copies.emplace(outputs[i], kNone);
+    if (added) {
+      std::string name = value.name + "_kept";
+      while (!names.insert(name).second) name += '_';
+      const NodeId node = graph.add_node(Op::Identity, name, {outputs[i]}, {value.type});
+      copy->second = graph.node(node).outputs[0];
+    }
+    outputs[i] = copy->second;
   }
   graph.set_outputs(std::move(outputs));
 }

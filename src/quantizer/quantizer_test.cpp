@@ -413,6 +413,20 @@ TEST(Quantizer, LeavesDivisorsInFloat) {
             "z: => affine\n");
 }
 
+TEST(Quantizer, LeavesWhatReadsAConstantInfinityInFloat) {
+  EXPECT_EQ(annotations(R"(graph {
+    input %x: float32[2, 2]
+    constant %w: float32[2, 2] = hex 0000803f0000803f0000803f0000803f
+    constant %bound: float32[2] = hex 0000803f000080ff
+    %y: float32[2, 2] = linear(%x, %w, none)
+    %m: float32[2, 2] = maximum(%y, %bound)
+    %z: float32[2, 2] = linear(%m, %w, none)
+    return %z })"),
+            "x: => affine\n"
+            "y: x=affine w=channel0 => affine\n"
+            "z: m=affine w=channel0 => affine\n");
+}
+
 // Each sum reads the one before twice: to follow both operands each time would never end.
 TEST(Quantizer, LeavesWhatConstantsAloneGiveInFloat) {
   std::string text = "graph {\n  input %x: float32[2]\n  constant %c0: float32[2] = hex ";
