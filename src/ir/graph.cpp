@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <iterator>
+#include <utility>
 
 namespace enn {
 namespace {
@@ -66,20 +68,26 @@ std::vector<std::int64_t> Attributes::integers(std::string_view name) const {
   return list != nullptr ? *list : std::vector<std::int64_t>{};
 }
 
-ValueId Graph::add_input(std::string name, TensorType type) {
+ValueId Graph::add_value(Value value) {
+  analyses_.clear();
   const auto id = static_cast<ValueId>(values_.size());
-  values_.push_back(
-      {.name = std::move(name), .type = std::move(type), .quant = {}, .data = nullptr});
+  values_.push_back(std::move(value));
+  uses_.emplace_back();
+  kept_.push_back(0);
+  return id;
+}
+
+ValueId Graph::add_input(std::string name, TensorType type) {
+  const ValueId id =
+      add_value({.name = std::move(name), .type = std::move(type), .quant = {}, .data = nullptr});
   inputs_.push_back(id);
   return id;
 }
 
 ValueId Graph::add_constant(std::string name, TensorType type, ConstantData data) {
   assert(data != nullptr);
-  const auto id = static_cast<ValueId>(values_.size());
-  values_.push_back(
+  return add_value(
       {.name = std::move(name), .type = std::move(type), .quant = {}, .data = std::move(data)});
-  return id;
 }
 
 NodeId Graph::make_node(Op op, std::string name, std::vector<ValueId> inputs,
@@ -90,15 +98,19 @@ NodeId Graph::make_node(Op op, std::string name, std::vector<ValueId> inputs,
   node.inputs = std::move(inputs);
   node.attrs = std::move(attrs);
   for (std::size_t i = 0; i < results.size(); ++i) {
-    node.outputs.push_back(static_cast<ValueId>(values_.size()));
-    values_.push_back({.name = i == 0 ? name : str(name, '.', i),
-                       .type = std::move(results[i]),
-                       .quant = {},
-                       .data = nullptr,
-                       .producer = id});
+    node.outputs.push_back(add_value({.name = i == 0 ? name : str(name, '.', i),
+                                      .type = std::move(results[i]),
+                                      .quant = {},
+                                      .data = nullptr,
+                                      .producer = id}));
   }
   node.name = std::move(name);
   nodes_.push_back(std::move(node));
+  places_.emplace_back();
+  known_inputs_.emplace_back();
+  touched_.push_back(false);
+  add_uses(id);
+  analyses_.clear();
   return id;
 }
 
@@ -106,7 +118,7 @@ NodeId Graph::add_node(Op op, std::string name, std::vector<ValueId> inputs,
                        std::vector<TensorType> results, Attributes attrs) {
   const NodeId id =
       make_node(op, std::move(name), std::move(inputs), std::move(results), std::move(attrs));
-  order_.push_back(id);
+  place_before(id, kNone);
   return id;
 }
 
@@ -114,36 +126,85 @@ NodeId Graph::insert_node(NodeId before, Op op, std::string name, std::vector<Va
                           std::vector<TensorType> results, Attributes attrs) {
   const NodeId id =
       make_node(op, std::move(name), std::move(inputs), std::move(results), std::move(attrs));
-  order_.insert(std::find(order_.begin(), order_.end(), before), id);
+  place_before(id, before);
   return id;
+}
+
+// At the end when `next` is kNone.
+void Graph::place_before(NodeId id, NodeId next) {
+  constexpr std::uint64_t kGap = std::uint64_t{1} << 32;
+  const NodeId previous = next == kNone ? last_ : places_[next].before;
+  places_[id].before = previous;
+  places_[id].after = next;
+  (previous == kNone ? first_ : places_[previous].after) = id;
+  (next == kNone ? last_ : places_[next].before) = id;
+  const std::uint64_t low = previous == kNone ? 0 : places_[previous].label;
+  const std::uint64_t high = next == kNone ? low + 2 * kGap : places_[next].label;
+  places_[id].label = low + (high - low) / 2;
+  if (places_[id].label != low) return;
+  std::uint64_t label = 0;
+  for (NodeId at = first_; at != kNone; at = places_[at].after) places_[at].label = label += kGap;
 }
 
 std::vector<NodeId> Graph::order() const {
   std::vector<NodeId> live;
-  live.reserve(order_.size());
-  std::copy_if(order_.begin(), order_.end(), std::back_inserter(live),
-               [&](NodeId id) { return !nodes_[id].dead; });
+  live.reserve(nodes_.size());
+  for (NodeId id = first_; id != kNone; id = places_[id].after) {
+    if (!nodes_[id].dead) live.push_back(id);
+  }
   return live;
 }
 
-std::vector<NodeId> Graph::users(ValueId id) const {
-  std::vector<NodeId> found;
-  for (const NodeId node : order_) {
-    const std::vector<ValueId>& inputs = nodes_[node].inputs;
-    if (!nodes_[node].dead && std::find(inputs.begin(), inputs.end(), id) != inputs.end()) {
-      found.push_back(node);
-    }
+// Ids that stand for no value are left to the verifier.
+void Graph::add_uses(NodeId id) const {
+  known_inputs_[id] = nodes_[id].inputs;
+  for (const ValueId input : known_inputs_[id]) {
+    if (input >= values_.size()) continue;
+    std::vector<NodeId>& uses = uses_[input];
+    if (uses.empty() || uses.back() != id) uses.push_back(id);
   }
+}
+
+void Graph::update_uses() const {
+  for (const NodeId id : touched_nodes_) {
+    touched_[id] = false;
+    if (known_inputs_[id] == nodes_[id].inputs) continue;
+    for (const ValueId input : known_inputs_[id]) {
+      if (input < values_.size()) std::erase(uses_[input], id);
+    }
+    add_uses(id);
+  }
+  touched_nodes_.clear();
+}
+
+std::vector<NodeId> Graph::users(ValueId id) const {
+  update_uses();
+  std::vector<NodeId> found;
+  std::ranges::copy_if(uses_[id], std::back_inserter(found),
+                       [&](NodeId node) { return !nodes_[node].dead; });
+  std::ranges::sort(found, {}, [&](NodeId node) { return places_[node].label; });
   return found;
 }
 
-bool Graph::is_output(ValueId id) const {
-  return std::find(outputs_.begin(), outputs_.end(), id) != outputs_.end() ||
-         std::find(taps_.begin(), taps_.end(), id) != taps_.end();
+bool Graph::is_output(ValueId id) const { return kept_[id] > 0; }
+
+void Graph::count_kept(const std::vector<ValueId>& ids, int change) {
+  for (const ValueId id : ids) {
+    if (id < kept_.size()) kept_[id] += change;
+  }
+}
+
+void Graph::set_outputs(std::vector<ValueId> outputs) {
+  analyses_.clear();
+  count_kept(outputs_, -1);
+  outputs_ = std::move(outputs);
+  count_kept(outputs_, 1);
 }
 
 std::uint32_t Graph::add_tap(ValueId value) {
+  analyses_.clear();
   taps_.push_back(value);
+  count_kept({value}, 1);
   return static_cast<std::uint32_t>(taps_.size() - 1);
 }
 
@@ -153,27 +214,38 @@ const Node* Graph::producer(ValueId id) const {
 }
 
 void Graph::replace_uses(ValueId from, ValueId to) {
-  for (Node& node : nodes_) {
-    if (!node.dead) std::replace(node.inputs.begin(), node.inputs.end(), from, to);
+  if (from == to) return;
+  for (const NodeId id : users(from)) {
+    std::vector<ValueId>& inputs = node(id).inputs;
+    std::replace(inputs.begin(), inputs.end(), from, to);
   }
+  update_uses();
+  if (kept_[from] == 0) return;
   std::replace(outputs_.begin(), outputs_.end(), from, to);
   std::replace(taps_.begin(), taps_.end(), from, to);
+  kept_[to] += std::exchange(kept_[from], 0);
+}
+
+void Graph::erase_node(NodeId id) {
+  analyses_.clear();
+  nodes_[id].dead = true;
 }
 
 void Graph::erase_unused() {
+  analyses_.clear();
   std::vector<bool> used(values_.size(), false);
   for (const ValueId id : outputs_) used[id] = true;
   for (const ValueId id : taps_) used[id] = true;
-  for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
-    Node& node = nodes_[*it];
+  for (NodeId id = last_; id != kNone; id = places_[id].before) {
+    Node& node = nodes_[id];
     if (node.dead) continue;
     if (std::none_of(node.outputs.begin(), node.outputs.end(),
-                     [&](ValueId id) { return used[id]; })) {
+                     [&](ValueId output) { return used[output]; })) {
       node.dead = true;
       continue;
     }
-    for (const ValueId id : node.inputs) {
-      if (id != kNone) used[id] = true;
+    for (const ValueId input : node.inputs) {
+      if (input != kNone) used[input] = true;
     }
   }
 }

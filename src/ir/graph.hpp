@@ -120,6 +120,35 @@ struct Node {
   bool dead = false;  // erased; skipped everywhere
 };
 
+// What was computed about a graph as it stands. A copy of the graph computes its own.
+class AnalysisCache {
+ public:
+  AnalysisCache() = default;
+  AnalysisCache(const AnalysisCache& /*other*/) {}
+  AnalysisCache(AnalysisCache&&) noexcept = default;
+  AnalysisCache& operator=(const AnalysisCache& other) {
+    if (this != &other) items_.clear();
+    return *this;
+  }
+  AnalysisCache& operator=(AnalysisCache&&) noexcept = default;
+  ~AnalysisCache() = default;
+
+  void clear() { items_.clear(); }
+  [[nodiscard]] std::shared_ptr<void>* find(const void* key) {
+    for (auto& [known, item] : items_) {
+      if (known == key) return &item;
+    }
+    return nullptr;
+  }
+  void add(const void* key, std::shared_ptr<void> item) {
+    items_.emplace_back(key, std::move(item));
+  }
+
+ private:
+  std::vector<std::pair<const void*, std::shared_ptr<void>>> items_;
+};
+
+// One thread uses a graph at a time, its const members too: they keep what they compute.
 class Graph {
  public:
   ValueId add_input(std::string name, TensorType type);
@@ -132,14 +161,26 @@ class Graph {
   // As add_node, but placed directly before the node `before` in the order of execution.
   NodeId insert_node(NodeId before, Op op, std::string name, std::vector<ValueId> inputs,
                      std::vector<TensorType> results, Attributes attrs = {});
-  void set_outputs(std::vector<ValueId> outputs) { outputs_ = std::move(outputs); }
+  void set_outputs(std::vector<ValueId> outputs);
   // Marks a float value that whoever runs the program is shown, as float32, in each run. It is kept
   // as an output is. Returns its number, counted from 0; one value may be tapped more than once.
   std::uint32_t add_tap(ValueId value);
 
-  [[nodiscard]] Value& value(ValueId id) { return values_[id]; }
+  // A reference holds until the next call that adds something. Operands are changed through it
+  // before anything else is asked of the graph.
+  [[nodiscard]] Value& value(ValueId id) {
+    analyses_.clear();
+    return values_[id];
+  }
   [[nodiscard]] const Value& value(ValueId id) const { return values_[id]; }
-  [[nodiscard]] Node& node(NodeId id) { return nodes_[id]; }
+  [[nodiscard]] Node& node(NodeId id) {
+    analyses_.clear();
+    if (!touched_[id]) {
+      touched_[id] = true;
+      touched_nodes_.push_back(id);
+    }
+    return nodes_[id];
+  }
   [[nodiscard]] const Node& node(NodeId id) const { return nodes_[id]; }
   [[nodiscard]] std::size_t value_count() const { return values_.size(); }
   [[nodiscard]] std::size_t node_count() const { return nodes_.size(); }
@@ -148,8 +189,13 @@ class Graph {
   [[nodiscard]] const std::vector<ValueId>& taps() const { return taps_; }
   // Live nodes in the order of execution. Recomputed by each call.
   [[nodiscard]] std::vector<NodeId> order() const;
+  // Whether `a` is executed before `b`.
+  [[nodiscard]] bool precedes(NodeId a, NodeId b) const {
+    return places_[a].label < places_[b].label;
+  }
 
-  // Live nodes that read `id`; a node that reads it twice is listed once.
+  // Live nodes that read `id`, in the order of execution; a node that reads it twice is listed
+  // once. The time depends on their number alone.
   [[nodiscard]] std::vector<NodeId> users(ValueId id) const;
   // Whether it is an output or tapped: its value as it stands is needed outside.
   [[nodiscard]] bool is_output(ValueId id) const;
@@ -157,20 +203,55 @@ class Graph {
   [[nodiscard]] const Node* producer(ValueId id) const;
   // Makes every live node, the graph outputs and the taps read `to` instead of `from`.
   void replace_uses(ValueId from, ValueId to);
-  void erase_node(NodeId id) { nodes_[id].dead = true; }
+  void erase_node(NodeId id);
   // Erases nodes none of whose results is used.
   void erase_unused();
 
+  // What T(const Graph&) computes about the graph as it stands: once, until something changes. T
+  // keeps no reference to the graph.
+  template <typename T>
+  [[nodiscard]] std::shared_ptr<T> analysis() const {
+    static const char key = 0;
+    if (const std::shared_ptr<void>* known = analyses_.find(&key)) {
+      return std::static_pointer_cast<T>(*known);
+    }
+    const auto made = std::make_shared<T>(*this);
+    analyses_.add(&key, made);
+    return made;
+  }
+
  private:
+  // Where a node stands among the others: labels ascend in the order of execution.
+  struct Place {
+    NodeId before = kNone;
+    NodeId after = kNone;
+    std::uint64_t label = 0;
+  };
+
+  ValueId add_value(Value value);
   NodeId make_node(Op op, std::string name, std::vector<ValueId> inputs,
                    std::vector<TensorType> results, Attributes attrs);
+  void place_before(NodeId id, NodeId next);
+  void add_uses(NodeId id) const;
+  void update_uses() const;
+  void count_kept(const std::vector<ValueId>& ids, int change);
 
   std::vector<Value> values_;
   std::vector<Node> nodes_;
-  std::vector<NodeId> order_;
+  std::vector<Place> places_;
+  NodeId first_ = kNone;
+  NodeId last_ = kNone;
   std::vector<ValueId> inputs_;
   std::vector<ValueId> outputs_;
   std::vector<ValueId> taps_;
+  std::vector<int> kept_;  // by value: how often it is an output or tapped
+  // By value the nodes that read it, by node the operands with which it stands there. Both lag
+  // behind for the nodes that were handed out to be changed.
+  mutable std::vector<std::vector<NodeId>> uses_;
+  mutable std::vector<std::vector<ValueId>> known_inputs_;
+  mutable std::vector<bool> touched_;
+  mutable std::vector<NodeId> touched_nodes_;
+  mutable AnalysisCache analyses_;
 };
 
 // Checks every rule of the IR: ids in range, each value defined before it is used, constants of the

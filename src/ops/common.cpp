@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <set>
+#include <unordered_map>
 #include <vector>
 
 #include "ops/evaluate.hpp"
 #include "ops/fusion.hpp"
+#include "ops/masks.hpp"
 
 namespace enn {
 
@@ -145,28 +146,47 @@ Result<Shape> broadcast(const Shape& a, const Shape& b) {
   return Shape(std::move(out));
 }
 
+namespace {
+
+// What is known about the values that were asked for and what they are computed from.
+struct ConstantExpressions {
+  explicit ConstantExpressions(const Graph& /*graph*/) {}
+  std::unordered_map<ValueId, bool> known;
+};
+
+}  // namespace
+
 bool is_constant_expression(const Graph& graph, ValueId id) {
   if (id == kNone) return false;
-  std::vector<const Node*> producers;
+  const auto expressions = graph.analysis<ConstantExpressions>();
+  std::unordered_map<ValueId, bool>& known = expressions->known;
+  // A value is decided after the operands of its producer, which support rules may ask for again.
   std::vector<ValueId> pending{id};
-  std::set<ValueId> seen{id};
   while (!pending.empty()) {
     const ValueId value = pending.back();
-    pending.pop_back();
     const Node* producer = graph.producer(value);
-    if (producer == nullptr) {
-      if (!graph.value(value).is_constant()) return false;
+    if (known.contains(value) || producer == nullptr || !is_evaluable(graph, *producer)) {
+      known.try_emplace(value, producer == nullptr && graph.value(value).is_constant());
+      pending.pop_back();
       continue;
     }
-    if (!is_evaluable(graph, *producer)) return false;
-    producers.push_back(producer);
+    bool constant = true;
+    const std::size_t before = pending.size();
     for (const ValueId input : producer->inputs) {
-      if (input != kNone && seen.insert(input).second) pending.push_back(input);
+      if (input == kNone) continue;
+      const auto found = known.find(input);
+      if (found == known.end()) pending.push_back(input);
+      constant = constant && (found == known.end() || found->second);
+    }
+    if (!constant) {
+      pending.resize(before - 1);
+      known.emplace(value, false);
+    } else if (pending.size() == before) {
+      pending.pop_back();
+      known.emplace(value, !unsupported_reason(graph, *producer).has_value());
     }
   }
-  return std::ranges::none_of(producers, [&](const Node* producer) {
-    return unsupported_reason(graph, *producer).has_value();
-  });
+  return known.at(id);
 }
 
 std::int64_t window_output_size(std::int64_t input, std::int64_t kernel, std::int64_t stride,
@@ -255,19 +275,21 @@ void annotate_output(const Graph& graph, NodeId node, Annotation annotation,
   for (const NodeId follower : followers) annotations.set(follower, {});
   const auto quantized = [&](NodeId id) { return annotations.excluded_by(id).empty(); };
   // Of two layers that are added, the first adds.
-  const auto fuses = [&](const std::optional<FusedSum>& sum) {
-    return sum && !annotations.annotated(sum->sum) && quantized(sum->sum) && quantized(node) &&
-           std::ranges::all_of(followers, quantized);
+  const auto fuses = [&](const FusedSum& sum) {
+    return sum.sum != kNone && !annotations.annotated(sum.sum) && quantized(sum.sum) &&
+           quantized(node) && std::ranges::all_of(followers, quantized) &&
+           !holds_masks(graph, graph.node(sum.sum).outputs[0]);
   };
   // torchao's training has no such pattern: it would look for a quantized layer.
-  const auto residual = config.is_qat ? std::nullopt : residual_sum_of(graph, node);
-  const auto affine = affine_sum_of(graph, node);
+  const FusedSum residual =
+      config.is_qat ? FusedSum() : residual_sum_of(graph, node).value_or(FusedSum());
+  const FusedSum affine = affine_sum_of(graph, node).value_or(FusedSum());
   if (fuses(residual)) {
-    annotate_output(graph, residual->sum,
-                    {.inputs = {{residual->operand, config.activation}}, .output = {}}, config,
+    annotate_output(graph, residual.sum,
+                    {.inputs = {{residual.operand, config.activation}}, .output = {}}, config,
                     annotations);
   } else if (fuses(affine)) {
-    annotate_output(graph, affine->sum, {}, config, annotations);
+    annotate_output(graph, affine.sum, {}, config, annotations);
     std::erase_if(annotation.inputs,
                   [&](const auto& input) { return is_constant_expression(graph, input.first); });
   } else if (followers.empty()) {

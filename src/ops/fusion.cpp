@@ -4,7 +4,6 @@
 #include <array>
 
 #include "ops/common.hpp"
-#include "ops/masks.hpp"
 
 namespace enn {
 namespace {
@@ -65,7 +64,7 @@ std::optional<FusedSum> sum_behind(const Graph& graph, NodeId node) {
   if (sum == kNone) return std::nullopt;
   const Node& add = graph.node(sum);
   if (add.op != Op::Add || add.attrs.number("alpha", 1.0) != 1.0 || is_internal(add) ||
-      add.inputs[0] == add.inputs[1] || holds_masks(graph, add.outputs[0])) {
+      add.inputs[0] == add.inputs[1]) {
     return std::nullopt;
   }
   const ValueId result = graph.node(node).outputs[0];
@@ -147,9 +146,13 @@ std::optional<FusedSum> affine_sum_of(const Graph& graph, NodeId id) {
   const auto sum = sum_behind(graph, id);
   if (!sum) return std::nullopt;
   const TensorType& type = graph.value(node.outputs[0]).type;
-  const std::size_t scale = is_constant_expression(graph, node.inputs[0]) ? 0 : 1;
-  if (!is_float_constant_expression(graph, node.inputs[scale]) ||
-      is_constant_expression(graph, node.inputs[1 - scale]) ||
+  const auto is_stored = [&](std::size_t i) { return graph.value(node.inputs[i]).is_constant(); };
+  const bool stored = is_stored(0) || is_stored(1);
+  const auto is_constant = [&](std::size_t i) {
+    return stored ? is_stored(i) : is_constant_expression(graph, node.inputs[i]);
+  };
+  const std::size_t scale = is_constant(0) ? 0 : 1;
+  if (!is_float_constant_expression(graph, node.inputs[scale]) || is_constant(1 - scale) ||
       !is_float_constant_expression(graph, sum->operand) ||
       graph.value(node.inputs[1 - scale]).type != type ||
       graph.value(graph.node(sum->sum).outputs[0]).type != type) {

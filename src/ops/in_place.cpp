@@ -1,9 +1,9 @@
 #include "ops/in_place.hpp"
 
-#include <algorithm>
 #include <cstddef>
-#include <set>
+#include <numeric>
 #include <string_view>
+#include <vector>
 
 namespace enn {
 
@@ -21,6 +21,50 @@ bool is_view(const Node& node) {
   return moves_nothing && !copies(node.target) && !writes_in_place(node);
 }
 
+// Values that share memory, as far as the graph shows: those that views connect.
+class AliasSets {
+ public:
+  explicit AliasSets(const Graph& graph) : parent_(graph.value_count()) {
+    std::iota(parent_.begin(), parent_.end(), ValueId{0});
+    const std::vector<NodeId> order = graph.order();
+    for (const NodeId id : order) {
+      const Node& node = graph.node(id);
+      if (is_view(node)) parent_[root(node.outputs[0])] = root(node.inputs[0]);
+    }
+    sets_.resize(graph.value_count());
+    for (ValueId id = 0; id < graph.value_count(); ++id) {
+      Set& set = sets_[root(id)];
+      set.values.push_back(id);
+      set.is_returned = set.is_returned || graph.is_output(id);
+    }
+    for (const NodeId id : order) {
+      for (const ValueId input : graph.node(id).inputs) {
+        if (input != kNone) sets_[root(input)].last_reader = id;
+      }
+    }
+  }
+
+  struct Set {
+    std::vector<ValueId> values;
+    bool is_returned = false;
+    NodeId last_reader = kNone;
+  };
+
+  [[nodiscard]] const Set& of(ValueId id) { return sets_[root(id)]; }
+
+ private:
+  [[nodiscard]] ValueId root(ValueId id) {
+    while (parent_[id] != id) {
+      parent_[id] = parent_[parent_[id]];
+      id = parent_[id];
+    }
+    return id;
+  }
+
+  std::vector<ValueId> parent_;
+  std::vector<Set> sets_;
+};
+
 }  // namespace
 
 bool writes_in_place(std::string_view overload) {
@@ -34,31 +78,13 @@ bool writes_in_place(const Node& node) {
 }
 
 std::vector<ValueId> aliases_of(const Graph& graph, ValueId value) {
-  std::vector<ValueId> aliases = {value};
-  std::set<ValueId> seen = {value};
-  const auto add = [&](ValueId id) {
-    if (seen.insert(id).second) aliases.push_back(id);
-  };
-  for (std::size_t i = 0; i < aliases.size(); ++i) {
-    const Node* producer = graph.producer(aliases[i]);
-    if (producer != nullptr && is_view(*producer)) add(producer->inputs[0]);
-    for (const NodeId user : graph.users(aliases[i])) {
-      const Node& reader = graph.node(user);
-      if (is_view(reader) && reader.inputs[0] == aliases[i]) add(reader.outputs[0]);
-    }
-  }
-  return aliases;
+  return graph.analysis<AliasSets>()->of(value).values;
 }
 
 bool is_write_seen(const Graph& graph, NodeId writer) {
-  const std::vector<NodeId> order = graph.order();
-  const auto after = std::ranges::find(order, writer) + 1;
-  return std::ranges::any_of(aliases_of(graph, graph.node(writer).inputs[0]), [&](ValueId alias) {
-    if (graph.is_output(alias)) return true;
-    return std::ranges::any_of(graph.users(alias), [&](NodeId user) {
-      return std::find(after, order.end(), user) != order.end();
-    });
-  });
+  const auto aliases = graph.analysis<AliasSets>();
+  const AliasSets::Set& written = aliases->of(graph.node(writer).inputs[0]);
+  return written.is_returned || graph.precedes(writer, written.last_reader);
 }
 
 Status check_writes_in_place(const Graph& graph) {

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <set>
+#include <utility>
+#include <vector>
 
 #include "ops/ops.hpp"
 
@@ -27,29 +28,8 @@ bool is_constant_that_masks(const Value& value) {
 
 bool keeps_order(Op op) { return op == Op::Reshape || op == Op::Identity; }
 
-bool is_sum(const Graph& graph, ValueId value) {
-  const Node* producer = graph.producer(value);
-  if (producer == nullptr) return false;
-  return producer->op == Op::Add ||
-         (keeps_order(producer->op) && is_sum(graph, producer->inputs[0]));
-}
-
-bool ends_in_softmax(const Graph& graph, ValueId value) {
-  const std::vector<NodeId> users = graph.users(value);
-  return !users.empty() && !graph.is_output(value) && std::ranges::all_of(users, [&](NodeId user) {
-    const Node& node = graph.node(user);
-    return node.op == Op::Softmax || ((node.op == Op::Add || keeps_order(node.op)) &&
-                                      ends_in_softmax(graph, node.outputs[0]));
-  });
-}
-
-// A sum that only softmaxes read, viewed or not: scores and what masks them.
-bool is_masked_score(const Graph& graph, ValueId value) {
-  return is_sum(graph, value) && ends_in_softmax(graph, value);
-}
-
 // The operands of which the masks, if they hold any, pass to the result.
-std::vector<ValueId> operands_that_pass(const Graph& graph, const Node& node) {
+std::vector<ValueId> operands_that_pass(const Graph& graph, const Node& node, bool moves) {
   const std::vector<ValueId>& in = node.inputs;
   switch (node.op) {
     case Op::Add:
@@ -71,45 +51,123 @@ std::vector<ValueId> operands_that_pass(const Graph& graph, const Node& node) {
     case Op::Clamp:
       return masks(node.attrs.number("min", kHighestMask)) ? in : std::vector<ValueId>();
     default:
-      return moves_elements(graph, node) ? in : std::vector<ValueId>();
+      return moves ? in : std::vector<ValueId>();
   }
 }
 
-class Search {
+// Finds each property of all values at once: it walks against the order of execution for what
+// depends on the readers, and along it for what depends on the operands.
+class MaskFinder {
  public:
-  explicit Search(const Graph& graph) : graph_(graph) {}
-
-  bool finds(ValueId id) {
-    if (id == kNone || !seen_.insert(id).second) return false;
-    const Node* producer = graph_.producer(id);
-    if (producer == nullptr) {
-      const Value& value = graph_.value(id);
-      return value.is_constant() ? is_constant_that_masks(value) : is_score_mask(graph_, id);
+  explicit MaskFinder(const Graph& graph)
+      : graph_(graph),
+        order_(graph.order()),
+        moves_(graph.node_count(), false),
+        score_(graph.value_count(), false),
+        mask_(graph.value_count(), false),
+        holds_(graph.value_count(), false) {
+    for (const NodeId id : order_) moves_[id] = moves_elements(graph, graph.node(id));
+    find_scores();
+    mask_ = read_only_by([&](const Node& node, NodeId id, const std::vector<bool>& found) {
+      return score_[node.outputs[0]] || (moves_[id] && found[node.outputs[0]]);
+    });
+    find_holders();
+    for (ValueId id = 0; id < graph.value_count(); ++id) {
+      const bool floats = graph.value(id).type.dtype == DType::Float32;
+      holds_[id] = floats && (holds_[id] || score_[id]);
     }
-    if (producer->op == Op::Fill) return masks(producer->attrs.number("value"));
-    return std::ranges::any_of(operands_that_pass(graph_, *producer),
-                               [&](ValueId operand) { return finds(operand); });
   }
 
+  std::vector<bool> take_masks() { return std::move(mask_); }
+  std::vector<bool> take_holders() { return std::move(holds_); }
+
  private:
+  // The values that are read, by nothing but nodes for which `fits`, and are no outputs.
+  template <typename Fits>
+  [[nodiscard]] std::vector<bool> read_only_by(const Fits& fits) const {
+    std::vector<bool> found(graph_.value_count(), false);
+    std::vector<bool> misses(graph_.value_count(), false);
+    for (const ValueId id : graph_.outputs()) misses[id] = true;
+    for (const ValueId id : graph_.taps()) misses[id] = true;
+    for (auto id = order_.rbegin(); id != order_.rend(); ++id) {
+      const Node& node = graph_.node(*id);
+      const bool fit = !node.outputs.empty() && fits(node, *id, found);
+      for (const ValueId input : node.inputs) {
+        if (input == kNone) continue;
+        misses[input] = misses[input] || !fit;
+        found[input] = !misses[input];
+      }
+    }
+    return found;
+  }
+
+  // Sums that only softmaxes read, viewed or not: scores and what masks them.
+  void find_scores() {
+    const std::vector<bool> ends_in_softmax =
+        read_only_by([&](const Node& node, NodeId, const std::vector<bool>& found) {
+          return node.op == Op::Softmax ||
+                 ((node.op == Op::Add || keeps_order(node.op)) && found[node.outputs[0]]);
+        });
+    std::vector<bool> is_sum(graph_.value_count(), false);
+    for (const NodeId id : order_) {
+      const Node& node = graph_.node(id);
+      for (const ValueId output : node.outputs) {
+        is_sum[output] = node.op == Op::Add || (keeps_order(node.op) && is_sum[node.inputs[0]]);
+        score_[output] = is_sum[output] && ends_in_softmax[output];
+      }
+    }
+  }
+
+  void find_holders() {
+    std::vector<bool> looked_at(graph_.value_count(), false);
+    const auto holds = [&](ValueId id) {
+      if (id == kNone) return false;
+      const Value& value = graph_.value(id);
+      if (value.producer == kNone && !looked_at[id]) {
+        looked_at[id] = true;
+        holds_[id] = value.is_constant() ? is_constant_that_masks(value) : mask_[id];
+      }
+      return bool{holds_[id]};
+    };
+    for (const NodeId id : order_) {
+      const Node& node = graph_.node(id);
+      const bool held =
+          node.op == Op::Fill
+              ? masks(node.attrs.number("value"))
+              : std::ranges::any_of(operands_that_pass(graph_, node, moves_[id]), holds);
+      for (const ValueId output : node.outputs) holds_[output] = held;
+    }
+    for (const ValueId id : graph_.inputs()) holds_[id] = mask_[id];
+  }
+
   const Graph& graph_;
-  std::set<ValueId> seen_;
+  std::vector<NodeId> order_;
+  std::vector<bool> moves_;  // by node
+  std::vector<bool> score_;
+  std::vector<bool> mask_;
+  std::vector<bool> holds_;
+};
+
+// By value.
+struct Masks {
+  explicit Masks(const Graph& graph) {
+    MaskFinder finder(graph);
+    is_mask = finder.take_masks();
+    holds = finder.take_holders();
+  }
+
+  std::vector<bool> is_mask;
+  std::vector<bool> holds;
 };
 
 }  // namespace
 
 bool is_score_mask(const Graph& graph, ValueId value) {
-  const std::vector<NodeId> users = graph.users(value);
-  return !users.empty() && !graph.is_output(value) && std::ranges::all_of(users, [&](NodeId user) {
-    const Node& node = graph.node(user);
-    return is_masked_score(graph, node.outputs[0]) ||
-           (moves_elements(graph, node) && is_score_mask(graph, node.outputs[0]));
-  });
+  return graph.analysis<Masks>()->is_mask[value];
 }
 
 bool holds_masks(const Graph& graph, ValueId value) {
-  return graph.value(value).type.dtype == DType::Float32 &&
-         (is_masked_score(graph, value) || Search(graph).finds(value));
+  return graph.analysis<Masks>()->holds[value];
 }
 
 bool runs_on_masks(const Graph& graph, NodeId node) {

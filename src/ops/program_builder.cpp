@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <numeric>
 
 #include "ops/constants.hpp"
@@ -286,6 +287,50 @@ void ProgramBuilder::bind_output(ValueId id, std::uint64_t index) {
   add_copy(value.name + ".output", view(id, value.type.shape), tensor);
 }
 
+namespace {
+
+// Lives of buffers, from their first to their last step.
+template <typename Buffer>
+class Lives {
+ public:
+  explicit Lives(std::size_t steps) {
+    while (leaves_ < steps) leaves_ *= 2;
+    covering_.resize(2 * leaves_);
+  }
+
+  void add(Buffer* buffer) {
+    const auto first = static_cast<std::size_t>(buffer->first_step);
+    const auto last = static_cast<std::size_t>(buffer->last_step);
+    // The fewest nodes of the tree that cover all of its steps.
+    for (std::size_t low = first + leaves_, high = last + leaves_ + 1; low < high;
+         low /= 2, high /= 2) {
+      if (low % 2 == 1) covering_[low++].push_back(buffer);
+      if (high % 2 == 1) covering_[--high].push_back(buffer);
+    }
+    by_first_step_.emplace(buffer->first_step, buffer);
+  }
+
+  // Those that share a step with `buffer`, each once.
+  [[nodiscard]] std::vector<Buffer*> beside(const Buffer& buffer) const {
+    std::vector<Buffer*> found;
+    for (std::size_t at = static_cast<std::size_t>(buffer.first_step) + leaves_; at > 0; at /= 2) {
+      found.insert(found.end(), covering_[at].begin(), covering_[at].end());
+    }
+    const auto end = by_first_step_.upper_bound(buffer.last_step);
+    for (auto it = by_first_step_.upper_bound(buffer.first_step); it != end; ++it) {
+      found.push_back(it->second);
+    }
+    return found;
+  }
+
+ private:
+  std::size_t leaves_ = 1;
+  std::vector<std::vector<Buffer*>> covering_;  // by node of a binary tree over the steps
+  std::multimap<int, Buffer*> by_first_step_;
+};
+
+}  // namespace
+
 // Greedy by size: the largest buffer first, each at the lowest offset where it overlaps none whose
 // life it shares.
 std::uint64_t ProgramBuilder::plan_arena() {
@@ -299,23 +344,19 @@ std::uint64_t ProgramBuilder::plan_arena() {
   std::sort(pending.begin(), pending.end(), [](const Buffer* a, const Buffer* b) {
     return a->bytes != b->bytes ? a->bytes > b->bytes : a < b;
   });
-  std::vector<Buffer*> placed;
+  Lives<Buffer> placed(steps_.size());
   std::uint64_t total = 0;
   for (Buffer* buffer : pending) {
+    std::vector<Buffer*> others = placed.beside(*buffer);
+    std::ranges::sort(others, {}, &Buffer::offset);
     std::uint64_t offset = 0;
-    for (const Buffer* other : placed) {  // ascending by offset
-      const bool together =
-          other->first_step <= buffer->last_step && buffer->first_step <= other->last_step;
-      if (!together) continue;
+    for (const Buffer* other : others) {
       if (offset + aligned(buffer->bytes) <= other->offset) break;
       offset = std::max(offset, other->offset + aligned(other->bytes));
     }
     buffer->offset = offset;
     total = std::max(total, offset + aligned(buffer->bytes));
-    placed.insert(
-        std::upper_bound(placed.begin(), placed.end(), buffer,
-                         [](const Buffer* a, const Buffer* b) { return a->offset < b->offset; }),
-        buffer);
+    placed.add(buffer);
   }
   return total;
 }

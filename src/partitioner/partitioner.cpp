@@ -118,9 +118,10 @@ bool leave_readers_of_foreign_constants(const Graph& graph, const std::vector<in
   }
   if (inputs.empty()) return false;
   bool left = false;
+  const Graph& as_seen = seen;
   for (const NodeId id : order) {
     if (!taken(id)) continue;
-    if (auto reason = unsupported_reason(seen, seen.node(id))) {
+    if (auto reason = unsupported_reason(as_seen, as_seen.node(id))) {
       result.nodes[id].reason = *std::move(reason);
       left = true;
     }

@@ -77,7 +77,6 @@ Status fold(Graph& graph, NodeId norm_id, NodeId convolution_id) {
     const std::size_t c = channel(i);
     weight[i] *= scale[c] * inverse_deviation[c];
   }
-  Node& fused = graph.node(convolution_id);
   // A weight of several convolutions is folded for each.
   const bool shared = graph.users(convolution.inputs[1]).size() > 1;
   const std::string weight_name =
@@ -86,6 +85,7 @@ Status fold(Graph& graph, NodeId norm_id, NodeId convolution_id) {
   const ValueId new_weight = add_float_constant(graph, weight_name, shape, weight);
   const ValueId new_bias =
       add_float_constant(graph, bias_name, {static_cast<std::int64_t>(channels)}, bias);
+  Node& fused = graph.node(convolution_id);
   fused.inputs[1] = new_weight;
   fused.inputs[2] = new_bias;
   graph.replace_uses(norm.outputs[0], norm.inputs[0]);

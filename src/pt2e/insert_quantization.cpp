@@ -1,6 +1,7 @@
 #include "pt2e/insert_quantization.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string>
@@ -23,46 +24,60 @@ NodeId owner_of(const Graph& graph, NodeId id) {
   return id;
 }
 
-// Where torchao's graph has its observers: each stands directly behind what it reads.
+// Where torchao's graph has its observers: each stands directly behind what it reads, in front of
+// those that were put there before it.
 class Order {
  public:
-  Order(const Graph& graph, const Placement& placement) {
-    for (const ValueId id : graph.inputs()) items_.push_back({Kind::Leaf, id});
-    for (ValueId id = 0; id < graph.value_count(); ++id) {
-      if (graph.value(id).is_constant()) items_.push_back({Kind::Leaf, id});
-    }
-    for (const NodeId id : graph.order()) items_.push_back({Kind::Node, id});
+  Order(const Graph& graph, const Placement& placement)
+      : behind_node_(graph.node_count()),
+        behind_leaf_(graph.value_count()),
+        behind_site_(placement.sites.size()) {
     for (std::size_t i = 0; i < placement.sites.size(); ++i) {
       const Site& site = placement.sites[i];
       const NodeId producer = graph.value(site.value).producer;
-      const Item before = site.parent != kNoSite ? Item{Kind::Site, site.parent}
-                          : producer != kNone    ? Item{Kind::Node, producer}
-                                                 : Item{Kind::Leaf, site.value};
-      items_.insert(std::find(items_.begin(), items_.end(), before) + 1, {Kind::Site, i});
+      std::vector<std::size_t>& sites = site.parent != kNoSite ? behind_site_[site.parent]
+                                        : producer != kNone    ? behind_node_[producer]
+                                                               : behind_leaf_[site.value];
+      sites.push_back(i);
+    }
+    for (const ValueId id : graph.inputs()) append(behind_leaf_[id]);
+    for (ValueId id = 0; id < graph.value_count(); ++id) {
+      if (graph.value(id).is_constant()) append(behind_leaf_[id]);
+    }
+    for (const NodeId id : graph.order()) {
+      for (std::size_t i = items_.size(); i-- > 0 && items_[i].following == kNone;)
+        items_[i].following = id;
+      append(behind_node_[id]);
     }
   }
 
   // Calls visit(site, node that follows, or kNone), in order.
   template <typename Visit>
   Status for_each(const Visit& visit) const {
-    std::vector<NodeId> following(items_.size() + 1, kNone);
-    for (std::size_t i = items_.size(); i-- > 0;) {
-      following[i] =
-          items_[i].kind == Kind::Node ? static_cast<NodeId>(items_[i].id) : following[i + 1];
-    }
-    for (std::size_t i = 0; i < items_.size(); ++i) {
-      if (items_[i].kind == Kind::Site) ENN_TRY(visit(items_[i].id, following[i]));
-    }
+    for (const Item& item : items_) ENN_TRY(visit(item.site, item.following));
     return {};
   }
 
  private:
-  enum class Kind { Leaf, Node, Site };
   struct Item {
-    Kind kind;
-    std::size_t id;
-    friend bool operator==(const Item&, const Item&) = default;
+    std::size_t site;
+    NodeId following = kNone;
   };
+
+  // The last of `sites` comes first, and each before what stands behind it.
+  void append(const std::vector<std::size_t>& sites) {
+    std::vector<std::size_t> pending = sites;
+    while (!pending.empty()) {
+      const std::size_t site = pending.back();
+      pending.pop_back();
+      items_.push_back({site});
+      std::ranges::copy(behind_site_[site], std::back_inserter(pending));
+    }
+  }
+
+  std::vector<std::vector<std::size_t>> behind_node_;
+  std::vector<std::vector<std::size_t>> behind_leaf_;
+  std::vector<std::vector<std::size_t>> behind_site_;
   std::vector<Item> items_;
 };
 

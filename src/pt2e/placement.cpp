@@ -66,8 +66,12 @@ class Sharing {
     return {};
   }
 
+  // Each edge on the way is moved closer to the root.
   [[nodiscard]] std::size_t root(std::size_t i) const {
-    while (parent_[i] != i) i = parent_[i];
+    while (parent_[i] != i) {
+      parent_[i] = parent_[parent_[i]];
+      i = parent_[i];
+    }
     return i;
   }
 
@@ -115,7 +119,7 @@ class Sharing {
   const std::vector<AnnotatedEdge>& edges_;
   std::map<Edge, std::size_t> index_;
   std::map<ValueId, std::vector<std::size_t>> by_value_;
-  std::vector<std::size_t> parent_;
+  mutable std::vector<std::size_t> parent_;
 };
 
 std::vector<AnnotatedEdge> annotated_edges(const Graph& graph, const Annotations& annotations) {
@@ -162,10 +166,12 @@ class Placer {
       group_of_[edges_[i]] = found->second;
     }
     for (const ValueId id : graph_.inputs()) place_on_result(id);
+    std::vector<std::vector<Edge>> edges_of(graph_.node_count());  // by reader
+    for (const Edge& edge : edges_) {
+      if (edge.second != kNone) edges_of[edge.second].push_back(edge);
+    }
     for (const NodeId id : graph_.order()) {
-      for (const Edge& edge : edges_) {
-        if (edge.second == id) place_on_edge(edge);
-      }
+      for (const Edge& edge : edges_of[id]) place_on_edge(edge);
       const Node& node = graph_.node(id);
       if (node.outputs.size() == 1) place_on_result(node.outputs.front());
     }
@@ -181,13 +187,15 @@ class Placer {
       placement_.sites[parent].readers.push_back(edge.second);
       return;
     }
-    for (Site& site : placement_.sites) {
-      if (site.value == edge.first && site.parent == parent && site.group == group &&
-          !site.of_result) {
+    std::vector<std::size_t>& sites = edge_sites_[edge.first];
+    for (const std::size_t known : sites) {
+      Site& site = placement_.sites[known];
+      if (site.parent == parent && site.group == group) {
         site.readers.push_back(edge.second);
         return;
       }
     }
+    sites.push_back(placement_.sites.size());
     placement_.sites.push_back({edge.first, group, parent, {edge.second}, false});
   }
 
@@ -202,6 +210,7 @@ class Placer {
   std::vector<Edge> edges_;
   std::map<Edge, std::size_t> group_of_;
   std::map<ValueId, std::size_t> result_site_;
+  std::map<ValueId, std::vector<std::size_t>> edge_sites_;
   Placement placement_;
 };
 

@@ -9,7 +9,7 @@ namespace {
 
 class LayoutAssigner {
  public:
-  explicit LayoutAssigner(Graph& graph) : graph_(graph), wants_(graph.value_count(), -1) {}
+  explicit LayoutAssigner(Graph& graph) : graph_(graph) { find_images(); }
 
   Status run() {
     for (const NodeId id : graph_.order()) assign(id);
@@ -41,7 +41,7 @@ class LayoutAssigner {
       }
       case LayoutRule::Free: {
         const ValueId result = graph_.node(id).outputs[0];
-        if (rank(result) == 4 && wants_channels_last(result)) {
+        if (rank(result) == 4 && wants_channels_last_[result]) {
           graph_.value(result).layout = Layout::ChannelsLast;
         }
         return;
@@ -66,23 +66,24 @@ class LayoutAssigner {
     return operand >= traits(graph_, node).parameters_from;
   }
 
-  // True when a reader of `id` works on images, itself or behind operators that take any layout.
-  [[nodiscard]] bool wants_channels_last(ValueId id) {
-    if (id < wants_.size() && wants_[id] >= 0) return wants_[id] == 1;
-    bool wants = false;
-    for (const NodeId user : graph_.users(id)) {
-      const LayoutRule rule = traits(graph_, graph_.node(user)).layout;
-      if (rule == LayoutRule::ChannelsLast) {
-        wants = true;
-      } else if (rule == LayoutRule::Same) {
-        const std::vector<ValueId>& outputs = graph_.node(user).outputs;
-        wants = std::any_of(outputs.begin(), outputs.end(),
-                            [&](ValueId output) { return wants_channels_last(output); });
+  // The values of which a reader works on images, itself or behind operators that take any layout.
+  void find_images() {
+    const Graph& graph = graph_;
+    wants_channels_last_.assign(graph.value_count(), false);
+    const std::vector<NodeId> order = graph.order();
+    for (auto id = order.rbegin(); id != order.rend(); ++id) {
+      const Node& node = graph.node(*id);
+      const LayoutRule rule = traits(graph, node).layout;
+      const bool wants =
+          rule == LayoutRule::ChannelsLast ||
+          (rule == LayoutRule::Same && std::ranges::any_of(node.outputs, [&](ValueId output) {
+             return bool{wants_channels_last_[output]};
+           }));
+      if (!wants) continue;
+      for (const ValueId input : node.inputs) {
+        if (input != kNone) wants_channels_last_[input] = true;
       }
-      if (wants) break;
     }
-    if (id < wants_.size()) wants_[id] = wants ? 1 : 0;
-    return wants;
   }
 
   // An operand of lower rank broadcasts against images from the right: its rank-4 form has leading
@@ -133,7 +134,7 @@ class LayoutAssigner {
   }
 
   Graph& graph_;
-  std::vector<int> wants_;  // -1: not known yet
+  std::vector<bool> wants_channels_last_;  // by value of the graph as it was
   std::map<std::pair<ValueId, Layout>, ValueId> conversions_;
 };
 

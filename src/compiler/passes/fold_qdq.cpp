@@ -269,14 +269,22 @@ class QdqFolder {
       bool folded = false;
       if (const auto residual = residual_sum_of(graph_, id); residual && residual->sum == sum) {
         folded = fold_residual_sum(id, *residual, dtype);
-      } else if (const auto affine = affine_sum_of(graph_, id); affine && affine->sum == sum) {
-        ENN_ASSIGN(folded, fold_affine_sum(id, *affine, dtype));
+      } else if (adds_constant(sum)) {
+        const auto affine = affine_sum_of(graph_, id);
+        if (affine && affine->sum == sum) {
+          ENN_ASSIGN(folded, fold_affine_sum(id, *affine, dtype));
+        }
       }
       if (!folded) continue;
       take_result(sum, quantize);
       return true;
     }
     return false;
+  }
+
+  [[nodiscard]] bool adds_constant(NodeId sum) const {
+    return std::ranges::any_of(graph_.node(sum).inputs,
+                               [&](ValueId id) { return graph_.value(id).is_constant(); });
   }
 
   bool fold_residual_sum(NodeId layer, const FusedSum& fused, DType dtype) {

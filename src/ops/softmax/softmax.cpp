@@ -24,15 +24,24 @@ Result<NodeId> import_along_dim(Graph& graph, const Call& call, Op op, bool safe
   return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
 }
 
-// Whether the result goes into a product as the weights of an attention. The weights of n keys are
-// about 1 / n: steps of 1/256 would not tell them apart.
-bool weighs_values(const Graph& graph, ValueId value) {
-  return std::ranges::any_of(graph.users(value), [&](NodeId user) {
-    const Node& node = graph.node(user);
-    return node.op == Op::MatMul ||
-           (moves_elements(graph, node) && weighs_values(graph, node.outputs.front()));
-  });
-}
+// The values that go into a product, moved or not, as the weights of an attention do. The weights
+// of n keys are about 1 / n: steps of 1/256 would not tell them apart.
+struct Factors {
+  explicit Factors(const Graph& graph) : is_factor(graph.value_count(), false) {
+    const std::vector<NodeId> order = graph.order();
+    for (auto id = order.rbegin(); id != order.rend(); ++id) {
+      const Node& node = graph.node(*id);
+      const bool multiplies =
+          node.op == Op::MatMul || (moves_elements(graph, node) && is_factor[node.outputs[0]]);
+      if (!multiplies) continue;
+      for (const ValueId input : node.inputs) {
+        if (input != kNone) is_factor[input] = true;
+      }
+    }
+  }
+
+  std::vector<bool> is_factor;  // by value
+};
 
 }  // namespace
 
@@ -67,7 +76,7 @@ void annotate_softmax(const Graph& graph, NodeId node, const QuantizationConfig&
     // range that reaches from log(0): the result, a model's last as a rule, stays float.
     return annotations.set(node, std::move(annotation));
   }
-  annotation.output = weighs_values(graph, graph.node(node).outputs.front())
+  annotation.output = graph.analysis<Factors>()->is_factor[graph.node(node).outputs.front()]
                           ? Spec(config.activation)
                           : Spec(unit_interval_spec(config));
   annotations.set(node, std::move(annotation));
