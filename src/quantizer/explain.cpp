@@ -1,10 +1,11 @@
 #include "quantizer/explain.hpp"
 
 #include <algorithm>
+#include <memory>
 
 #include "ops/common.hpp"
+#include "ops/float_values.hpp"
 #include "ops/masks.hpp"
-#include "ops/steep.hpp"
 #include "quantizer/overrides.hpp"
 
 namespace enn {
@@ -93,15 +94,31 @@ Facts facts_of(const Graph& graph, const Spec& spec) {
 constexpr std::string_view kMask =
     "no 8-bit scale holds beside the scores of a softmax what masks them (-inf, -10000)";
 
-constexpr std::string_view kSteep =
-    "a logarithm, sine or cosine, a division by it or a grid of places tells apart what one 8-bit "
-    "step does not";
+std::string_view reason_of(FloatReason reason) {
+  switch (reason) {
+    case FloatReason::None:
+      break;
+    case FloatReason::Steep:
+      return "a logarithm, sine or cosine, a division by it or a grid of places tells apart what "
+             "one "
+             "8-bit step does not";
+    case FloatReason::Compared:
+      return "a comparison reads it: two quantizations of one value would not compare equal, and "
+             "8 bits hold no NaN";
+    case FloatReason::Returned:
+      return "the model returns this input as it is";
+    case FloatReason::Features:
+      return "an affine map per channel alone reads it: one 8-bit scale would not hold features of "
+             "different size";
+  }
+  return "";
+}
 
 class Explainer {
  public:
   Explainer(const Graph& graph, const Annotations& annotations, std::span<const NodeId> kept)
       : graph_(graph), annotations_(annotations), kept_(kept) {
-    steep_ = values_read_steeply(graph);
+    floats_ = graph.analysis<FloatValues>();
     fused_into_.assign(graph.node_count(), kNone);
     for (const NodeId id : graph.order()) {
       for (const NodeId follower : fused_with(graph, annotations, id)) fused_into_[follower] = id;
@@ -130,9 +147,9 @@ class Explainer {
       row.result = facts_of(graph_, *spec);
     } else if (is_float_value(graph_, id)) {
       row.decision = "in float";
-      row.reason = holds_masks(graph_, id) ? kMask
-                   : steep_[id]            ? kSteep
-                                           : "no operator reads it in 8 bits";
+      row.reason = holds_masks(graph_, id)                    ? kMask
+                   : floats_->reason(id) != FloatReason::None ? reason_of(floats_->reason(id))
+                                                              : "no operator reads it in 8 bits";
     } else {
       row.decision = "unchanged";
       row.reason = not_float(id);
@@ -227,8 +244,8 @@ class Explainer {
       row.reason = "constants alone give its result: the program holds it computed";
     } else if (runs_on_masks(graph_, id)) {
       row.reason = kMask;
-    } else if (steep_[node.outputs.front()]) {
-      row.reason = kSteep;
+    } else if (floats_->reason(node.outputs.front()) != FloatReason::None) {
+      row.reason = reason_of(floats_->reason(node.outputs.front()));
     } else if (node.outputs.size() > 1) {
       row.decision = "transparent";
       row.reason = "each of its results is quantized by what reads it";
@@ -267,7 +284,7 @@ class Explainer {
   const Annotations& annotations_;
   std::span<const NodeId> kept_;
   std::vector<NodeId> fused_into_;
-  std::vector<bool> steep_;
+  std::shared_ptr<FloatValues> floats_;
   std::vector<Explanation> rows_;
 };
 

@@ -4,16 +4,16 @@
 #include <cctype>
 #include <cmath>
 #include <cstring>
-#include <iterator>
 #include <map>
 #include <set>
 
 #include "ops/common.hpp"
+#include "ops/float_values.hpp"
 #include "ops/fusion.hpp"
 #include "ops/in_place.hpp"
 #include "ops/masks.hpp"
 #include "ops/ops.hpp"
-#include "ops/steep.hpp"
+#include "quantizer/fixed_results.hpp"
 #include "quantizer/json.hpp"
 #include "quantizer/overrides.hpp"
 #include "quantizer/upstream.hpp"
@@ -115,11 +115,24 @@ bool reads_infinities(const Graph& graph, const Node& node) {
   });
 }
 
+// Takes away what the node's annotation says of values that stay in float.
+void spare_float_values(const Graph& graph, NodeId id, const FloatValues& floats,
+                        Annotations& annotations) {
+  Annotation annotation = *annotations.node(id);
+  const Node& node = graph.node(id);
+  const bool on_floats = std::ranges::any_of(node.inputs, [&](ValueId operand) {
+    return operand != kNone && floats.is_float_operand(operand);
+  });
+  const bool gives_float = std::ranges::any_of(
+      node.outputs, [&](ValueId value) { return floats.reason(value) != FloatReason::None; });
+  if (on_floats && gives_float) return annotations.clear(id);
+  if (on_floats) annotation.inputs.clear();
+  if (gives_float) annotation.output.reset();
+  annotations.set(id, std::move(annotation));
+}
+
 void place(const Graph& graph, const QuantizationConfig& config, Annotations& annotations) {
-  const std::vector<bool> steep = values_read_steeply(graph);
-  const auto is_read_steeply = [&](NodeId id) {
-    return std::ranges::any_of(graph.node(id).outputs, [&](ValueId value) { return steep[value]; });
-  };
+  const auto floats = graph.analysis<FloatValues>();
   const auto is_constant = [&](NodeId id) {
     return std::ranges::all_of(graph.node(id).outputs,
                                [&](ValueId value) { return is_constant_expression(graph, value); });
@@ -127,17 +140,14 @@ void place(const Graph& graph, const QuantizationConfig& config, Annotations& an
   for (const NodeId id : graph.order()) {
     if (annotations.annotated(id) || is_internal(graph.node(id)) || is_constant(id) ||
         runs_on_masks(graph, id) || reads_infinities(graph, graph.node(id)) ||
-        (is_read_steeply(id) && passes_steepness(graph, graph.node(id)))) {
+        floats->runs_in_float(id)) {
       continue;
     }
     annotate(graph, id, config, annotations);
     if (annotations.annotated(id)) see_through_internal(graph, id, annotations);
   }
   for (const NodeId id : graph.order()) {
-    if (!is_read_steeply(id) || !annotations.annotated(id)) continue;
-    Annotation annotation = *annotations.node(id);
-    annotation.output.reset();
-    annotations.set(id, std::move(annotation));
+    if (annotations.annotated(id)) spare_float_values(graph, id, *floats, annotations);
   }
 }
 
@@ -152,12 +162,15 @@ bool is_bias_alone(const Node& layer, ValueId value) {
 // good as a new tensor, if the operator is one of ours.
 std::map<const Node*, std::string> readers_of_written_tensors(const Graph& graph) {
   std::map<const Node*, std::string> nodes;
+  std::vector<bool> seen(graph.value_count(), false);
   for (const NodeId id : graph.order()) {
     const Node& writer = graph.node(id);
     if (!writes_in_place(writer)) continue;
     if (writer.op != Op::Unknown && !is_write_seen(graph, id)) continue;
+    if (seen[writer.inputs[0]]) continue;
     const std::string reason = "a write in place ('" + writer.name + "')";
     for (const ValueId alias : aliases_of(graph, writer.inputs[0])) {
+      seen[alias] = true;
       if (const Node* producer = graph.producer(alias)) nodes.emplace(producer, reason);
       for (const NodeId user : graph.users(alias)) {
         if (!is_bias_alone(graph.node(user), alias)) nodes.emplace(&graph.node(user), reason);
@@ -167,41 +180,53 @@ std::map<const Node*, std::string> readers_of_written_tensors(const Graph& graph
   return nodes;
 }
 
-// What reads `value`, itself or behind an affine map.
-std::vector<NodeId> readers_of(const Graph& graph, ValueId value) {
-  std::vector<NodeId> readers;
-  for (const NodeId user : graph.users(value)) {
-    const auto affine = affine_sum_of(graph, user);
-    if (affine || graph.node(user).op == Op::Identity) {
-      const NodeId last = affine ? affine->sum : user;
-      std::ranges::copy(readers_of(graph, graph.node(last).outputs[0]),
-                        std::back_inserter(readers));
-    } else {
-      readers.push_back(user);
-    }
-  }
-  return readers;
-}
-
 // A sum that goes on beside the layer that it is the input of, as in transformers: a layer norm, or
 // a linear layer where an affine map stands for the norm. Each of the sums along the way is rounded
 // again, so that the roundings add up, while what the first clips the others find clipped, and the
 // norms make little of.
+struct ResidualStreams {
+  explicit ResidualStreams(const Graph& graph)
+      : begins_layer(graph.value_count(), false), goes_on(graph.value_count(), false) {
+    const std::vector<NodeId> order = graph.order();
+    for (auto id = order.rbegin(); id != order.rend(); ++id) {
+      const Node& node = graph.node(*id);
+      if (node.outputs.empty()) continue;
+      // What reads the result of an affine map reads its operand.
+      const auto affine = affine_sum_of(graph, *id);
+      const bool passes = node.op == Op::Identity ||
+                          (affine && !holds_masks(graph, graph.node(affine->sum).outputs[0]));
+      const ValueId result = (affine ? graph.node(affine->sum) : node).outputs[0];
+      const bool layer = node.op == Op::LayerNorm || node.op == Op::Linear;
+      const bool begins = passes ? begins_layer[result] : layer;
+      const bool continues = passes ? goes_on[result] : !layer;
+      for (const ValueId input : node.inputs) {
+        if (input == kNone) continue;
+        begins_layer[input] = begins_layer[input] || begins;
+        goes_on[input] = goes_on[input] || continues;
+      }
+    }
+  }
+
+  // By value: some reader begins a layer, some other does not.
+  std::vector<bool> begins_layer;
+  std::vector<bool> goes_on;
+};
+
 bool is_residual_stream(const Graph& graph, const Node& node) {
   if (node.op != Op::Add) return false;
-  const std::vector<NodeId> readers = readers_of(graph, node.outputs[0]);
-  const auto begins_layer = [&](NodeId id) {
-    return graph.node(id).op == Op::LayerNorm || graph.node(id).op == Op::Linear;
-  };
-  return std::ranges::any_of(readers, begins_layer) && !std::ranges::all_of(readers, begins_layer);
+  const auto streams = graph.analysis<ResidualStreams>();
+  return streams->begins_layer[node.outputs[0]] && streams->goes_on[node.outputs[0]];
 }
 
-// Inputs are quantized when something reads them in 8 bits.
+// Inputs are quantized when something reads them in 8 bits; one that stays in float is quantized
+// by what reads it so.
 void annotate_inputs(const Graph& graph, const QuantizationConfig& config,
                      Annotations& annotations) {
+  const auto floats = graph.analysis<FloatValues>();
   const std::vector<bool> read = values_read_quantized(graph, annotations);
   for (const ValueId id : graph.inputs()) {
-    if (read[id] && is_float_value(graph, id) && !is_score_mask(graph, id)) {
+    if (read[id] && is_float_value(graph, id) && !is_score_mask(graph, id) &&
+        floats->reason(id) == FloatReason::None) {
       annotations.set_input(id, config.activation);
     }
   }
@@ -312,6 +337,7 @@ Annotations EnnQuantizer::annotate(const Graph& graph) const {
   }
   if (!upstream) place(graph, config, annotations);
   clear_excluded(graph, config, annotations);
+  if (!upstream) read_fixed_results_once(graph, annotations);
   if (!upstream) annotate_inputs(graph, config, annotations);
   if (!is_qat_) {
     const bool standard = !upstream && observer_.empty();

@@ -131,7 +131,8 @@ void annotate_binary(const Graph& graph, NodeId node, const QuantizationConfig& 
     if (!is_float_value(graph, id)) return;
     // torchao attaches observers to edges between nodes: a Python number has none and stays float.
     const bool scalar = graph.value(id).is_constant() && graph.value(id).type.shape.empty();
-    if (!scalar && !is_steep(n.op, i)) annotation.inputs.emplace_back(id, config.activation);
+    if (!scalar && !is_steep(graph, n, i) && !jumps(graph, n, i))
+      annotation.inputs.emplace_back(id, config.activation);
   }
   annotate_output(graph, node, std::move(annotation), config, annotations);
 }

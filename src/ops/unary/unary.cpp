@@ -251,7 +251,7 @@ std::optional<std::string> support_unary(const Graph& graph, const Node& node) {
 void annotate_unary(const Graph& graph, NodeId node, const QuantizationConfig& config,
                     Annotations& annotations) {
   const Op op = graph.node(node).op;
-  const bool steep = is_steep(op, 0);
+  const bool steep = is_steep(graph, graph.node(node), 0) || jumps(graph, graph.node(node), 0);
   if (op != Op::Sigmoid && !steep) return annotate_all(graph, node, config, annotations);
   const ValueId input = graph.node(node).inputs.front();
   if (!is_float_value(graph, input)) return;
