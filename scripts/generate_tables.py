@@ -48,6 +48,11 @@ def operators() -> str:
     return table(["operator", "family", "PyTorch overloads"], rows)
 
 
+def composites() -> str:
+    """The composite operators that are written as calls of operators of the engine."""
+    return ", ".join(f"`{target}`" for target in _core.COMPOSITES)
+
+
 def families() -> str:
     """One line per family of operators."""
     members: dict[str, dict[str, None]] = defaultdict(dict)
@@ -184,6 +189,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/operators.md", "operators"): operators,
     ("docs/python.md", "api"): python_api,
     ("docs/python.md", "executorch-names"): executorch_names,
+    ("docs/operators.md", "composites"): composites,
     ("README.md", "families"): families,
     ("README.md", "models"): models,
     ("README.md", "upstream-tests"): upstream_tests,

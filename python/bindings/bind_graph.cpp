@@ -14,8 +14,8 @@
 #include "arguments.hpp"
 #include "bindings.hpp"
 #include "ir/graph.hpp"
+#include "ops/decompositions/decompositions.hpp"
 #include "ops/import.hpp"
-#include "ops/matmul/decompose_attention.hpp"
 
 namespace enn::python {
 
@@ -63,14 +63,14 @@ std::pair<NodeId, std::vector<ValueId>> add_call(Graph& graph, std::string targe
 // (target, name, arguments, data of a constant, its type): one step as Python sees it.
 using PyStep = std::tuple<std::string, std::string, PyArguments, nb::bytes, PyTensorType>;
 
-std::optional<std::vector<PyStep>> decompose(const Graph& graph, std::string target,
-                                             std::string name, const PyArguments& arguments,
-                                             const PyTensorType& result) {
-  const Call call = make_call(std::move(target), std::move(name), arguments, {result}, {});
-  const auto steps = take(decompose_attention(graph, call));
-  if (!steps) return std::nullopt;
+std::optional<std::pair<std::vector<PyStep>, std::vector<ValueId>>> decompose_call(
+    const Graph& graph, std::string target, std::string name, const PyArguments& arguments,
+    const std::vector<PyTensorType>& results) {
+  const Call call = make_call(std::move(target), std::move(name), arguments, results, {});
+  const auto decomposition = take(decompose(graph, call));
+  if (!decomposition) return std::nullopt;
   std::vector<PyStep> out;
-  for (const DecompositionStep& step : *steps) {
+  for (const DecompositionStep& step : decomposition->steps) {
     PyArguments values;
     for (const auto& [key, value] : step.call.arguments) {
       values.emplace_back(key, std::visit([](const auto& item) { return nb::cast(item); }, value));
@@ -80,7 +80,7 @@ std::optional<std::vector<PyStep>> decompose(const Graph& graph, std::string tar
                      nb::bytes(size > 0 ? step.data->data() : nullptr, size),
                      py_tensor_type(step.type()));
   }
-  return out;
+  return std::pair(std::move(out), decomposition->results);
 }
 
 }  // namespace
@@ -151,13 +151,15 @@ void bind_graph(nb::module_& module) {
           "parse", [](const std::string& text) { return take(parse(text)); }, nb::arg("text"));
 
   module.attr("DYNAMIC_SIZE") = kDynamicSize;
-  module.attr("ATTENTION") = kAttentionTarget;
   module.attr("MADE_TENSOR") = kMadeTensor;
-  module.def("decompose_attention", &decompose, nb::arg("graph"), nb::arg("target"),
-             nb::arg("name"), nb::arg("arguments"), nb::arg("result"),
-             "The steps [(target, name, arguments, data, type)] that stand for an attention, or "
-             "None; a step without a target is a constant. Tensors from MADE_TENSOR on are results "
-             "of steps.");
+  nb::list listed;
+  for (const std::string_view target : composites()) listed.append(nb::str(target.data()));
+  module.attr("COMPOSITES") = nb::tuple(listed);
+  module.def("decompose", &decompose_call, nb::arg("graph"), nb::arg("target"), nb::arg("name"),
+             nb::arg("arguments"), nb::arg("results"),
+             "The steps [(target, name, arguments, data, type)] that stand for the call of one of "
+             "COMPOSITES, and the tensors that stand for its results; or None. A step without a "
+             "target is a constant. Tensors from MADE_TENSOR on are results of steps.");
 }
 
 }  // namespace enn::python

@@ -20,7 +20,9 @@ from torchao.quantization.pt2e.observer import ObserverBase
 
 from openenn import _core, noncore
 
-_OPERATORS = frozenset(target for target, _, _ in _core.operators())
+OPERATORS = frozenset(target for target, _, _ in _core.operators())
+COMPOSITES = frozenset(_core.COMPOSITES)
+KNOWN = OPERATORS | COMPOSITES
 
 
 @dataclass
@@ -111,8 +113,8 @@ def origin(node: Node) -> _core.Origin:
     return _core.Origin(node.meta.get("stack_trace") or "", modules)
 
 
-def import_call(node: Node) -> tuple[ImportedGraph, list[tuple[str, Any]], tuple[str, list[int]]]:
-    """A call that gives one tensor: a graph whose inputs are what it reads, its arguments, its result's type."""
+def import_call(node: Node) -> tuple[ImportedGraph, list[tuple[str, Any]], list[tuple[str, list[int]]]]:
+    """A call that gives tensors: a graph whose inputs are what it reads, its arguments, its results' types."""
     return _StaticImporter(lambda _: None).run_call(node)
 
 
@@ -192,7 +194,7 @@ class _Importer:
             self._add_size(node)
             return
         target = str(overload(node.target))
-        arguments = self._arguments(node) if target in _OPERATORS else self._tensors(node)
+        arguments = self._arguments(node) if target in KNOWN else self._tensors(node)
         values = self._append(node, target, arguments, [self._tensor_type(tensor) for tensor in tensors])
         if not several:
             self._define(node, values[0])
@@ -267,11 +269,13 @@ class _Importer:
 class _StaticImporter(_Importer):
     """One call, without what only a run knows."""
 
-    def run_call(self, node: Node) -> tuple[ImportedGraph, list[tuple[str, Any]], tuple[str, list[int]]]:
+    def run_call(self, node: Node) -> tuple[ImportedGraph, list[tuple[str, Any]], list[tuple[str, list[int]]]]:
         for operand in node.all_input_nodes:
             if isinstance(operand.meta["val"], torch.Tensor):
                 self._define(operand, self._add_input(operand))
-        return self._result, self._arguments(node), self._tensor_type(node.meta["val"])
+        result = node.meta["val"]
+        results = result if isinstance(result, (tuple, list)) else [result]
+        return self._result, self._arguments(node), [self._tensor_type(tensor) for tensor in results]
 
     def _size(self, value: Any) -> Any:
         return None if isinstance(value, torch.SymInt) else super()._size(value)

@@ -19,8 +19,8 @@ from torchao.quantization.pt2e.quantizer import (
 )
 
 from openenn import _core, batch_norms, fx
-from openenn.attention import decompose_attention
 from openenn.correction import insert_correctors
+from openenn.decompositions import decompose
 from openenn.observers import OBSERVERS
 from openenn.qat import erase_batch_counters, keep_settings
 from openenn.report import Report
@@ -142,7 +142,7 @@ class EnnQuantizer(Quantizer):
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Makes of composite operators those that are quantized; called by prepare_pt2e."""
         if self._interpret:
-            decompose_attention(model)
+            decompose(model)
         return model
 
     def annotate(self, model: GraphModule) -> GraphModule:

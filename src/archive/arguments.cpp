@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "archive/tensor_meta.hpp"
+#include "ops/decompositions/decompositions.hpp"
 
 namespace enn {
 namespace {
@@ -84,6 +85,7 @@ Status collect_results(const Element& output, std::vector<std::string>& results)
 ArgumentReader::ArgumentReader(const NamedValues& values, const Symbols& symbols)
     : values_(values), symbols_(symbols) {
   for (const OverloadInfo& overload : overloads()) known_.insert(overload.target);
+  for (const std::string_view target : composites()) known_.insert(target);
 }
 
 Status ArgumentReader::read(const Element& node, Call& call) const {

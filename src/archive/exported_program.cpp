@@ -35,7 +35,7 @@ Result<std::vector<std::byte>> ExportedProgram::serialize() const {
 }
 
 Result<ExportedProgram> transform_for_annotation(const ExportedProgram& program) {
-  if (!program.state().has_attention) return program;
+  if (!program.state().has_composites) return program;
   if (program.state().original != nullptr) {
     ENN_ASSIGN(const std::vector<std::byte> archive, program.serialize());
     ENN_ASSIGN(const ExportedProgram written,
@@ -62,7 +62,7 @@ ExportedProgram with_graph(const ExportedProgram& original, Graph graph) {
   state->qualified_names = from.qualified_names;
   state->calls = from.calls;
   state->made = from.made;
-  state->has_attention = from.has_attention;
+  state->has_composites = from.has_composites;
   state->original = from.shared_from_this();
   return ExportedProgram(std::move(state));
 }

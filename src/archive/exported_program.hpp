@@ -67,13 +67,13 @@ struct ExportedProgram::State : std::enable_shared_from_this<ExportedProgram::St
   std::vector<CallNodes> calls;  // of the archive's nodes, in their order
   // By the index of the archive's node that they replace; nodes of `graph` in that order.
   std::map<std::size_t, std::vector<MadeCall>> made;
-  bool has_attention = false;
+  bool has_composites = false;
   // The program whose graph was changed to `graph`; all but the graph is as there.
   std::shared_ptr<const State> original;
 };
 
-// The program with each attention as matrix products and a softmax, so that the quantizer sees
-// them; the program itself when it has none.
+// The program with each composite (ops/decompositions) as the calls that it is made of, so that the
+// quantizer sees them; the program itself when it has none.
 [[nodiscard]] Result<ExportedProgram> transform_for_annotation(const ExportedProgram& program);
 
 // `original` with `graph` for its graph, a changed copy: quantize and dequantize nodes and

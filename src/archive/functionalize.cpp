@@ -38,6 +38,12 @@ constexpr auto kViews = std::to_array<ViewRow>({
     {"alias", Undo::Same},
     {"detach", Undo::Same},
     {"dropout", Undo::Same},
+    {"feature_dropout", Undo::Same},
+    {"alpha_dropout", Undo::Same},
+    {"feature_alpha_dropout", Undo::Same},
+    {"positive", Undo::Same},
+    {"conj", Undo::Same},
+    {"conj_physical", Undo::Same},
     {"contiguous", Undo::Same},
     {"to", Undo::Same},
     {"type_as", Undo::Same},
@@ -73,6 +79,9 @@ constexpr auto kViews = std::to_array<ViewRow>({
     {"broadcast_to", Undo::Unknown},
     {"as_strided", Undo::Unknown},
     {"diagonal", Undo::Unknown},
+    {"linalg_diagonal", Undo::Unknown},
+    {"meshgrid", Undo::Unknown},
+    {"broadcast_tensors", Undo::Unknown},
     {"unfold", Undo::Unknown},
     {"movedim", Undo::Unknown},
     {"moveaxis", Undo::Unknown},
@@ -107,6 +116,9 @@ std::string functional(std::string target) {
   if (target == "torch.ops.aten.floor_divide_.Tensor") {
     return "torch.ops.aten.floor_divide.default";
   }
+  // a &= b
+  if (const std::size_t at = target.find(".__i"); at != std::string::npos)
+    return target.erase(at + std::string_view(".__").size(), 1);
   return target.erase(target.rfind('.') - 1, 1);
 }
 

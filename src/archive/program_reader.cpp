@@ -10,8 +10,8 @@
 #include "archive/payloads.hpp"
 #include "archive/source_line.hpp"
 #include "archive/zip.hpp"
+#include "ops/decompositions/decompositions.hpp"
 #include "ops/in_place.hpp"
-#include "ops/matmul/decompose_attention.hpp"
 
 namespace enn {
 namespace {
@@ -24,7 +24,7 @@ constexpr std::uint64_t kConstantAllowance = std::uint64_t{64} << 20U;
 
 class ProgramReader {
  public:
-  // With `known`, constants are taken from it and attentions are decomposed.
+  // With `known`, constants are taken from it and composites are decomposed.
   ProgramReader(const ZipArchive& zip, ExportedProgram::State& state,
                 const ExportedProgram::State* known)
       : zip_(zip),
@@ -269,11 +269,12 @@ class ProgramReader {
     if (metadata.at_key("nn_module_stack").get(text) == simdjson::SUCCESS) {
       call.origin.modules = module_calls(text);
     }
-    if (call.target == kAttentionTarget) {
-      state_.has_attention = true;
-      if (known_ != nullptr) {
-        ENN_ASSIGN(auto steps, decompose_attention(graph_, call));
-        if (steps) return add_steps(results[0], std::move(*steps));
+    if (is_composite(call.target)) {
+      state_.has_composites = true;
+      // A composite with several results is no node of the graph.
+      if (known_ != nullptr || results.size() > 1) {
+        ENN_ASSIGN(auto decomposition, decompose(graph_, call));
+        if (decomposition) return add_steps(results, std::move(*decomposition));
       }
     }
     ENN_ASSIGN(const NodeId id, import_call(graph_, call));
@@ -286,22 +287,26 @@ class ProgramReader {
     return {};
   }
 
-  // The calls in place of one whose result has the name `result`.
-  Status add_steps(const std::string& result, std::vector<DecompositionStep> steps) {
+  // The calls in place of one whose results have the names `results`.
+  Status add_steps(const std::vector<std::string>& results, Decomposition decomposition) {
     std::vector<MadeCall>& made = state_.made[state_.calls.size()];
-    for (DecompositionStep& step : steps) {
+    const auto resolve = [&](TensorArgument& tensor) {
+      if (tensor.id >= kMadeTensor && tensor.id != kNone)
+        tensor.id = made[tensor.id - kMadeTensor].value;
+    };
+    for (DecompositionStep& step : decomposition.steps) {
       MadeCall item{unique_name(step.call.name), std::move(step.call), {}, kNone};
       item.call.name = item.name;
       item.nodes.first = static_cast<NodeId>(graph_.node_count());
       if (step.data != nullptr) {
+        ENN_TRY(charge(item.name, step.data->size()));
         item.value =
             graph_.add_constant(item.name, item.call.results.front(), std::move(step.data));
       } else {
         for (auto& [name, argument] : item.call.arguments) {
-          auto* tensor = std::get_if<TensorArgument>(&argument);
-          if (tensor != nullptr && tensor->id >= kMadeTensor) {
-            tensor->id = made[tensor->id - kMadeTensor].value;
-          }
+          if (auto* tensor = std::get_if<TensorArgument>(&argument)) resolve(*tensor);
+          if (auto* list = std::get_if<std::vector<TensorArgument>>(&argument))
+            std::ranges::for_each(*list, resolve);
         }
         ENN_ASSIGN(const NodeId id, import_call(graph_, item.call));
         item.value = graph_.node(id).outputs[0];
@@ -309,7 +314,22 @@ class ProgramReader {
       item.nodes.last = static_cast<NodeId>(graph_.node_count());
       made.push_back(std::move(item));
     }
-    return define(result, made.back().value);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      TensorArgument result{decomposition.results[i]};
+      resolve(result);
+      ENN_TRY(define(results[i], result.id));
+    }
+    return {};
+  }
+
+  // Constants that calls stand for take from the memory that constants may take.
+  Status charge(const std::string& name, std::size_t bytes) {
+    if (bytes > budget_) {
+      return error(Code::ResourceExhausted, "the constant '", name, "' of ", bytes,
+                   " bytes takes more memory than an archive of this size may");
+    }
+    budget_ -= bytes;
+    return {};
   }
 
   // As FX names: with the first number that makes it unique.

@@ -15,7 +15,7 @@ namespace enn {
 [[nodiscard]] Result<std::shared_ptr<const ExportedProgram::State>> read_program(
     std::shared_ptr<const ArchiveBytes> archive, const ExportOptions& options);
 
-// The same program read again, with its attentions decomposed. `program` holds what its archive
+// The same program read again, with its composites decomposed. `program` holds what its archive
 // says; its constants are shared.
 [[nodiscard]] Result<std::shared_ptr<const ExportedProgram::State>> read_decomposed(
     const ExportedProgram::State& program);

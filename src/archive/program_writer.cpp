@@ -1,5 +1,6 @@
 #include "archive/program_writer.hpp"
 
+#include <cmath>
 #include <deque>
 #include <map>
 #include <set>
@@ -52,6 +53,12 @@ Json tensor_meta(const TensorType& type) {
           {"strides", std::move(strides)},
           {"storage_offset", {{"as_int", 0}}},
           {"layout", kStrided}};
+}
+
+// JSON has no infinities; torch.export writes them as text.
+Json float_number(double value) {
+  if (std::isfinite(value)) return value;
+  return std::isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
 }
 
 // What to read instead of a name; the k-th time that it is read the k-th, or the last.
@@ -118,6 +125,7 @@ class ProgramWriter {
         // The last one has the name of what it replaces.
         names_.emplace(item.value, item.name);
         taken_.insert(item.name);
+        if (item.call.target.empty()) made_constants_.insert(item.value);
       }
     }
     Json& graph = graph_json();
@@ -186,7 +194,8 @@ class ProgramWriter {
   // A call for which the graph has no node, such as an assertion or a size.
   void write_without_result(std::size_t call) {
     const CallNodes& nodes = state_.calls[call];
-    if (nodes.first == nodes.last) append(std::move(old_nodes_[call]), {});
+    if (nodes.first == nodes.last && !state_.made.contains(call))
+      append(std::move(old_nodes_[call]), {});
   }
 
   Status write_call(std::size_t call) {
@@ -267,10 +276,16 @@ class ProgramWriter {
       Json value;
       if (const auto* tensor = std::get_if<TensorArgument>(&argument)) {
         value = tensor_argument(names_[tensor->id]);
+      } else if (const auto* list = std::get_if<std::vector<TensorArgument>>(&argument)) {
+        Json tensors = Json::array();
+        for (const TensorArgument& item : *list) tensors.push_back({{"name", names_[item.id]}});
+        value = {{"as_tensors", std::move(tensors)}};
       } else if (const auto* number = std::get_if<double>(&argument)) {
-        value = {{"as_float", *number}};
+        value = {{"as_float", float_number(*number)}};
       } else if (const auto* integer = std::get_if<std::int64_t>(&argument)) {
         value = {{"as_int", *integer}};
+      } else if (const auto* flag = std::get_if<bool>(&argument)) {
+        value = {{"as_bool", *flag}};
       } else if (const auto* integers = std::get_if<std::vector<std::int64_t>>(&argument)) {
         value = {{"as_ints", *integers}};
       } else {
@@ -406,7 +421,7 @@ class ProgramWriter {
 
   [[nodiscard]] bool is_written_constant(ValueId id, bool same) const {
     if (written_.contains(id)) return true;
-    return same && state_.values.contains(names_.at(id));
+    return same && !made_constants_.contains(id) && state_.values.contains(names_.at(id));
   }
 
   void name_payloads(const ZipArchive& zip, const std::string& folder) {
@@ -513,6 +528,7 @@ class ProgramWriter {
   std::unordered_set<std::string> taken_;
   std::unordered_set<std::string> read_before_;
   std::unordered_set<std::string> live_;
+  std::unordered_set<ValueId> made_constants_;           // in place of calls
   std::unordered_set<ValueId> written_;                  // constants that were added
   std::unordered_map<ValueId, std::size_t> neighbours_;  // the written node that gives a value
   std::map<std::string, std::size_t> counts_;

@@ -8,6 +8,7 @@
 
 #include "base/payload_header.hpp"
 #include "compiler/passes/passes.hpp"
+#include "ops/import.hpp"
 #include "ops/ops.hpp"
 #include "ops/program_builder.hpp"
 
@@ -53,6 +54,14 @@ Status check_disabled(const std::vector<std::string>& disabled) {
   return {};
 }
 
+// What may help where the engine does not have the operator.
+std::string_view remedy(const Graph& graph, const Node& node) {
+  if (node.op != Op::Unknown || left_to_others(graph, node)) return "";
+  return "; exported_program.run_decompositions() writes composite operators as simpler ones, "
+         "which "
+         "it may have";
+}
+
 Status check_taken(const Graph& graph) {
   for (const ValueId id : graph.inputs()) {
     const auto& [dtype, shape] = graph.value(id).type;
@@ -70,7 +79,7 @@ Status check_taken(const Graph& graph) {
     if (const auto reason = unsupported_reason(graph, node)) {
       return error(Code::Unsupported, "node '", node.name, "' (",
                    node.target.empty() ? std::string(to_string(node.op)) : node.target,
-                   ") is not taken: ", *reason);
+                   ") is not taken: ", *reason, remedy(graph, node));
     }
   }
   return {};

@@ -4,6 +4,8 @@
 #include <set>
 #include <unordered_map>
 
+#include "ops/common.hpp"
+#include "ops/decompositions/decompositions.hpp"
 #include "ops/import.hpp"
 #include "ops/ops.hpp"
 
@@ -154,6 +156,52 @@ NodeId import_uninterpreted(Graph& graph, const Call& call) {
   return id;
 }
 
+// The steps of a composite with one result as nodes, of which the last stands for the call and the
+// others are internal; the call as it is where it cannot be decomposed.
+Result<NodeId> import_composite(Graph& graph, const Call& call) {
+  ENN_ASSIGN(auto decomposition, decompose(graph, call));
+  if (!decomposition || decomposition->results.size() != 1)
+    return import_uninterpreted(graph, call);
+  std::vector<ValueId> made;
+  const auto resolve = [&](TensorArgument& tensor) {
+    if (tensor.id >= kMadeTensor && tensor.id != kNone) tensor.id = made[tensor.id - kMadeTensor];
+  };
+  std::vector<NodeId> nodes;
+  for (DecompositionStep& step : decomposition->steps) {
+    const std::string name = str(call.name, '.', step.call.name, '_', made.size());
+    if (step.data != nullptr) {
+      made.push_back(graph.add_constant(name, step.type(), std::move(step.data)));
+      continue;
+    }
+    for (auto& [argument_name, argument] : step.call.arguments) {
+      if (auto* tensor = std::get_if<TensorArgument>(&argument)) resolve(*tensor);
+      if (auto* list = std::get_if<std::vector<TensorArgument>>(&argument))
+        std::ranges::for_each(*list, resolve);
+    }
+    step.call.name = name;
+    const auto first = static_cast<NodeId>(graph.node_count());
+    ENN_ASSIGN(const NodeId id, import_call(graph, step.call));
+    for (NodeId node = first; node <= id; ++node) nodes.push_back(node);
+    made.push_back(graph.node(id).outputs.front());
+  }
+  TensorArgument result{decomposition->results.front()};
+  resolve(result);
+  // Eye and other constants are read by a node, which stands for the call.
+  if (graph.producer(result.id) == nullptr || graph.value(result.id).producer != nodes.back()) {
+    Call clone{"aten.clone.default", call.name, {{"self", result}}, call.results, call.origin};
+    ENN_ASSIGN(const NodeId id, import_call(graph, clone));
+    nodes.push_back(id);
+  }
+  for (const NodeId id : nodes) {
+    if (id != nodes.back()) graph.node(id).attrs.set("internal", true);
+  }
+  Node& last = graph.node(nodes.back());
+  last.name = call.name;
+  last.target = call.target;
+  graph.value(last.outputs.front()).name = call.name;
+  return NodeId{nodes.back()};
+}
+
 Result<NodeId> import_call(Graph& graph, const Call& call) {
   static const auto* const rows = [] {
     auto* map = new std::unordered_map<std::string_view, const AtenRow*>;
@@ -169,6 +217,8 @@ Result<NodeId> import_call(Graph& graph, const Call& call) {
   if (const auto found = rows->find(call.target);
       found != rows->end() && !is_left_to_others(graph, call)) {
     ENN_ASSIGN(node, found->second->import(graph, call, found->second->op));
+  } else if (found == rows->end() && is_composite(call.target) && !is_left_to_others(graph, call)) {
+    ENN_ASSIGN(node, import_composite(graph, call));
   } else {
     node = import_uninterpreted(graph, call);
   }

@@ -69,8 +69,9 @@ class AliasSets {
 
 bool writes_in_place(std::string_view overload) {
   const std::size_t dot = overload.rfind('.');
-  return dot != std::string_view::npos && dot > 1 && overload[dot - 1] == '_' &&
-         overload[dot - 2] != '_';
+  const bool is_augmented = overload.starts_with("aten.__i");  // a &= b
+  return dot != std::string_view::npos && dot > 1 &&
+         (is_augmented || (overload[dot - 1] == '_' && overload[dot - 2] != '_'));
 }
 
 bool writes_in_place(const Node& node) {

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 import common
 from openenn import EnnError, _core, fx
-from openenn.attention import decompose_attention
+from openenn.decompositions import decompose
 
 
 class Nested(torch.nn.Module):
@@ -143,7 +143,7 @@ def test_attention_is_decomposed_as_by_the_python_door(name: str, tmp_path: Path
     torch.export.save(program, path)
     transformed = _core.ExportedProgram.load(str(path)).transform_for_annotation()
     by_fx = program.module()
-    decompose_attention(by_fx)
+    decompose(by_fx)
     assert calls(transformed.graph) == calls(fx.import_module(by_fx).graph)
     transformed.save(str(written))
     loaded = torch.export.load(written)

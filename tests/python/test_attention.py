@@ -93,8 +93,8 @@ class Weighted(nn.Module):
         return x @ self.weight
 
 
-# einsum is decomposed behind the quantizer, heads that share keys only before it: each has one form.
-@pytest.mark.parametrize("name", [name for name in FORMS if name != "einsum"])
+# Heads that share keys are decomposed only before the quantizer.
+@pytest.mark.parametrize("name", FORMS)
 def test_form_against_quantized_model(name: str) -> None:
     result = operators.compare(FORMS[name])
     assert result["delegate_calls"] == 1

@@ -250,7 +250,7 @@ class Between(nn.Module):
     """An operator that is left to others between two that are taken."""
 
     def forward(self, x):
-        return torch.cdist(x.relu(), x).exp(), x.numel()
+        return torch.nn.functional.interpolate(x.relu(), (4, 4), mode="bilinear", antialias=True).exp(), x.numel()
 
 
 def test_files_of_the_python_door_are_read() -> None:

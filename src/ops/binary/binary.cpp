@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <span>
 
 #include "kernels/binary/functions.hpp"
 #include "ops/common.hpp"
@@ -57,8 +58,9 @@ Shape prelu_weight_shape(const Shape& input, const Shape& weight) {
 DType compute_dtype(const Graph& graph, const Node& node) {
   if (node.attrs.boolean("logical")) return DType::Bool;
   if (!compares(node)) return graph.value(node.outputs[0]).type.dtype;
-  return common_dtype(graph.value(node.inputs[0]).type.dtype,
-                      graph.value(node.inputs[1]).type.dtype);
+  const DType common =
+      common_dtype(graph.value(node.inputs[0]).type.dtype, graph.value(node.inputs[1]).type.dtype);
+  return common == DType::Int8 || common == DType::UInt8 ? DType::Int32 : common;
 }
 
 Result<std::vector<TensorType>> infer_binary(const Graph& graph, const Node& node) {
@@ -88,10 +90,12 @@ std::optional<std::string> support_binary(const Graph& graph, const Node& node) 
   const Shape& shape = graph.value(node.outputs[0]).type.shape;
   if (numel(shape) == 0) return "its result is empty";
   if (shape.size() > 8) return str("rank ", shape.size(), " is above 8");
-  if (auto reason = dtype_reason(
-          graph, node, std::array{DType::Float32, DType::Int32, DType::Int64, DType::Bool})) {
+  // Bytes are compared as int32.
+  constexpr std::array kCompared{DType::Float32, DType::Int32, DType::Int64,
+                                 DType::Bool,    DType::Int8,  DType::UInt8};
+  const std::span<const DType> taken(kCompared);
+  if (auto reason = dtype_reason(graph, node, compares(node) ? taken : taken.first(4)))
     return reason;
-  }
   const DType dtype = compute_dtype(graph, node);
   const auto binary = binary_of(node.op);
   const bool defined =

@@ -17,7 +17,7 @@ Result<ValueId> tensor_or_scalar(Graph& graph, const Call& call, std::string_vie
   const Argument* found = args.find(name);
   if (found == nullptr || std::holds_alternative<TensorArgument>(*found)) return args.tensor(name);
   const std::string label = str(call.name, '.', name);
-  const DType dtype = beside == kNone ? DType::Float32 : graph.value(beside).type.dtype;
+  const DType dtype = beside == kNone ? call.results.front().dtype : graph.value(beside).type.dtype;
   const bool whole =
       std::holds_alternative<std::int64_t>(*found) || std::holds_alternative<bool>(*found);
   if (is_float(dtype) || !whole) {

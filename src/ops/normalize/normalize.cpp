@@ -86,17 +86,16 @@ Result<NodeId> import_native_group_norm(Graph& graph, const Call& call, Op op) {
   return import_groups(graph, call, op, groups);
 }
 
-// Every channel is a group.
+Result<NodeId> import_batch_norm(Graph& graph, const Call& call, Op op);
+
+// Every channel is a group. With running statistics it is a batch norm.
 Result<NodeId> import_instance_norm(Graph& graph, const Call& call, Op op) {
   const Arguments args(call);
   ENN_ASSIGN(const bool from_input, args.boolean("use_input_stats", true));
+  if (!from_input) return import_batch_norm(graph, call, Op::BatchNorm);
   ENN_ASSIGN(const ValueId input, args.tensor("input"));
   const Shape& shape = graph.value(input).type.shape;
-  ENN_ASSIGN(const NodeId id, import_groups(graph, call, op, shape.size() < 2 ? 1 : shape[1]));
-  if (!from_input) {
-    graph.node(id).attrs.set("unsupported", std::string("instance norm with running statistics"));
-  }
-  return NodeId{id};
+  return import_groups(graph, call, op, shape.size() < 2 ? 1 : shape[1]);
 }
 
 Result<std::vector<TensorType>> infer_normalize(const Graph& graph, const Node& node) {
@@ -134,7 +133,6 @@ Result<std::vector<TensorType>> infer_normalize(const Graph& graph, const Node& 
 }
 
 std::optional<std::string> support_normalize(const Graph& graph, const Node& node) {
-  if (node.attrs.has("unsupported")) return str(node.attrs.text("unsupported"), " is not taken");
   if (auto reason = dtype_reason(graph, node, std::array{DType::Float32})) return reason;
   if (numel(graph.value(node.outputs[0]).type.shape) == 0) return "its result is empty";
   for (std::size_t i = 1; i < node.outputs.size(); ++i) {

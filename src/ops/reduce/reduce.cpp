@@ -98,11 +98,13 @@ program::ReduceKind kind_of(Op op) {
 std::optional<std::pair<std::uint32_t, std::uint32_t>> reduced_range(const Node& node,
                                                                      std::size_t rank,
                                                                      Layout layout) {
-  if (rank == 0) return std::pair{0U, 0U};
+  const std::vector<std::int64_t> dims = node.attrs.integers("dims");
+  // Over nothing: over a dimension of one element after all others.
+  if (dims.empty())
+    return std::pair(static_cast<std::uint32_t>(rank), static_cast<std::uint32_t>(rank));
   std::vector<std::size_t> order(rank);
   std::iota(order.begin(), order.end(), std::size_t{0});
   if (layout == Layout::ChannelsLast) order = {0, 2, 3, 1};
-  const std::vector<std::int64_t> dims = node.attrs.integers("dims");
   std::vector<std::uint32_t> places;
   std::vector<std::size_t> kept;
   std::vector<std::size_t> gone;
@@ -222,7 +224,7 @@ Status lower_reduce(const Graph& graph, const Node& node, ProgramBuilder& builde
   const auto range = reduced_range(node, input.type.shape.size(), input.layout);
   if (!range) return error(Code::Internal, "node '", node.name, "': dimensions are not neighbours");
   Shape shape = physical_shape(input);
-  if (shape.empty()) shape = {1};
+  if (range->first == shape.size()) shape.push_back(1);
   Shape kept;
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (i < range->first || i > range->second) kept.push_back(shape[i]);

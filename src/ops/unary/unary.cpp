@@ -106,6 +106,26 @@ Result<NodeId> import_leaky_relu(Graph& graph, const Call& call, Op op) {
   return import_with_alpha(graph, call, op, "negative_slope", 0.01);
 }
 
+// In inference the slope is the mean of the bounds; in training it is random.
+Result<NodeId> import_rrelu(Graph& graph, const Call& call, Op op) {
+  const Arguments args(call);
+  ENN_ASSIGN(const ValueId input, args.tensor("self"));
+  ENN_ASSIGN(const bool training, args.boolean("training", false));
+  if (training) return NodeId{add_call(graph, call, Op::Unknown, {input})};
+  ENN_ASSIGN(const double lower, args.number("lower", 1.0 / 8.0));
+  ENN_ASSIGN(const double upper, args.number("upper", 1.0 / 3.0));
+  Attributes attrs;
+  attrs.set("alpha", (lower + upper) / 2.0);
+  return NodeId{add_call(graph, call, op, {input}, std::move(attrs))};
+}
+
+// Rounding to integers; to decimal places is another function.
+Result<NodeId> import_round(Graph& graph, const Call& call, Op op) {
+  ENN_ASSIGN(const ValueId input, Arguments(call).tensor("self"));
+  ENN_ASSIGN(const std::int64_t decimals, Arguments(call).integer("decimals", 0));
+  return NodeId{add_call(graph, call, decimals == 0 ? op : Op::Unknown, {input})};
+}
+
 Result<NodeId> import_pow_scalar(Graph& graph, const Call& call, Op op) {
   return import_with_alpha(graph, call, op, "exponent", {});
 }
