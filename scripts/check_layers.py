@@ -47,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "execute": PUBLIC_TYPES | {"base", "kernels", "schema", "runtime/operator.hpp"},
     "runtime": {"base", "api", "schema"},
     "symbolic": AHEAD_OF_TIME | {"compiler", "schema", "runtime/payload.hpp"},
-    "model": {"api", "ir", "compiler"},
+    "model": {"base", "api", "ir", "compiler"},
     "executorch": {"base", "api"},
     "python": AHEAD_OF_TIME
     | {"quantizer", "archive", "pt2e", "partitioner", "compiler", "lowering", "symbolic", "api"},

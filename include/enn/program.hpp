@@ -29,6 +29,9 @@ struct LoadOptions {
   std::uint64_t max_operations = std::uint64_t{1} << 44U;
 };
 
+// The dimensions of a tensor from the outermost in memory to the innermost.
+using DimOrder = std::vector<std::uint8_t>;
+
 // What a step of a program is.
 struct StepInfo {
   std::string name;         // what it does and in which place, "convolution_3"
@@ -61,9 +64,14 @@ class Program {
   [[nodiscard]] static Result<std::unique_ptr<Program>> load(std::span<const std::byte> payload,
                                                              const LoadOptions& options = {});
 
-  // Types as the caller sees them: dense, row-major in the order of the shape.
+  // Types of the caller's tensors: dense, row-major in the order of the shape.
   [[nodiscard]] virtual std::span<const TensorType> inputs() const noexcept = 0;
   [[nodiscard]] virtual std::span<const TensorType> outputs() const noexcept = 0;
+  // One per input and output of a model that keeps tensors in another order in memory, say
+  // channels_last: dimension d of the type above is the model's dimension order[d]. An empty one
+  // stands for the same order.
+  [[nodiscard]] virtual const std::vector<DimOrder>& input_orders() const noexcept = 0;
+  [[nodiscard]] virtual const std::vector<DimOrder>& output_orders() const noexcept = 0;
   [[nodiscard]] virtual const std::vector<StepInfo>& steps() const noexcept = 0;
   [[nodiscard]] virtual std::string_view isa() const noexcept = 0;
   [[nodiscard]] virtual std::size_t arena_bytes() const noexcept = 0;

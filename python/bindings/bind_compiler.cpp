@@ -17,9 +17,13 @@ using PassTimings = std::vector<std::pair<std::string, double>>;
 
 std::pair<nb::bytes, PassTimings> compile_graph(const Graph& graph,
                                                 std::vector<std::string> disabled_passes,
-                                                const PassCallback& after_pass, bool source_lines) {
+                                                const PassCallback& after_pass, bool source_lines,
+                                                std::vector<DimOrder> input_orders,
+                                                std::vector<DimOrder> output_orders) {
   CompileOptions options;
   options.source_lines = source_lines;
+  options.input_orders = std::move(input_orders);
+  options.output_orders = std::move(output_orders);
   options.disabled_passes = std::move(disabled_passes);
   if (after_pass) {
     options.after_pass = [&after_pass](std::string_view pass, const Graph& state) {
@@ -52,9 +56,12 @@ void bind_compiler(nb::module_& module) {
   module.def("compile", &compile_graph, nb::arg("graph"),
              nb::arg("disabled_passes") = std::vector<std::string>(),
              nb::arg("after_pass").none() = nb::none(), nb::arg("source_lines") = false,
+             nb::arg("input_orders") = std::vector<DimOrder>(),
+             nb::arg("output_orders") = std::vector<DimOrder>(),
              "The program's bytes and [(pass, milliseconds)]. after_pass(name, text of the graph) "
              "is called after each pass. With source_lines the steps name their lines of the eager "
-             "model.");
+             "model. The orders are those of the dimensions of inputs and outputs in memory, empty "
+             "for that of the shape.");
 }
 
 }  // namespace enn::python

@@ -112,6 +112,7 @@ void bind_symbolic(nb::module_& module) {
       .def("add_call", &add_symbolic_call, nb::arg("target"), nb::arg("name"), nb::arg("arguments"),
            nb::arg("results"), nb::arg("origin") = Origin(), "The values that the call gives.")
       .def("set_outputs", &SymbolicGraph::set_outputs, nb::arg("values"))
+      .def("set_orders", &SymbolicGraph::set_orders, nb::arg("inputs"), nb::arg("outputs"))
       .def(
           "check",
           [](const SymbolicGraph& graph, const std::vector<Shape>& sizes) {

@@ -2,10 +2,8 @@
 
 from typing import final
 
-import torch
 from executorch.exir.backend.backend_details import BackendDetails, CompileSpec, PreprocessResult
 from torch.export import ExportedProgram
-from torch.fx import Node
 
 from openenn import _core, compile_options, fx
 
@@ -19,25 +17,14 @@ class EnnBackend(BackendDetails):
         """The compiled program of a partition, or one that is compiled for the sizes that a run meets."""
         compile_options.check(compile_specs)
         source_lines = compile_options.asks_for_source_lines(compile_specs)
-        _check_dim_order(edge_program)
         if fx.is_symbolic(edge_program):
             graph, example = fx.import_symbolic(edge_program)
             graph.check(example)
             payload = graph.write(source_lines)
         else:
-            payload, _ = _core.compile(fx.import_program(edge_program).graph, source_lines=source_lines)
-        return PreprocessResult(processed_bytes=payload, debug_handle_map={})
-
-
-def _check_dim_order(program: ExportedProgram) -> None:
-    """Tensors cross the border of a delegate in the order of their shape."""
-    signature = program.graph_signature
-    border: list[Node] = [node for node in program.graph.nodes if node.name in signature.user_inputs]
-    border += [node for node in program.graph.output_node().all_input_nodes]
-    for node in border:
-        tensor = node.meta.get("val")
-        if isinstance(tensor, torch.Tensor) and not tensor.is_contiguous():
-            raise _core.EnnError(
-                f"'{node.name}' has shape {list(tensor.shape)} and strides {list(tensor.stride())}; "
-                "inputs and outputs of the engine must be contiguous"
+            imported = fx.import_program(edge_program)
+            inputs, outputs = fx.dim_orders(imported)
+            payload, _ = _core.compile(
+                imported.graph, source_lines=source_lines, input_orders=inputs, output_orders=outputs
             )
+        return PreprocessResult(processed_bytes=payload, debug_handle_map={})

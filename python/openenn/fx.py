@@ -13,6 +13,7 @@ from typing import Any
 import sympy
 import torch
 from executorch.exir.dialects.edge._ops import EdgeOpOverload
+from executorch.exir.tensor import dim_order_from_stride
 from torch._subclasses import FakeTensor
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
@@ -32,6 +33,8 @@ class ImportedGraph:
     graph: _core.Graph = field(default_factory=_core.Graph)
     values: dict[int, Node] = field(default_factory=dict)
     nodes: dict[int, Node] = field(default_factory=dict)
+    inputs: list[Node] = field(default_factory=list)
+    outputs: list[Node] = field(default_factory=list)
 
 
 def import_module(module: GraphModule, interpret: bool = True) -> ImportedGraph:
@@ -72,8 +75,22 @@ def is_symbolic(program: ExportedProgram) -> bool:
 def import_symbolic(program: ExportedProgram) -> tuple[_core.SymbolicGraph, list[list[int]]]:
     """As import_program, with sizes as expressions; and the sizes of the inputs in the example."""
     importer = _SymbolicImporter(_constants_of(program))
-    importer.run(program.graph)
+    inputs, outputs = dim_orders(importer.run(program.graph))
+    if any(inputs + outputs):
+        importer.symbolic.set_orders(inputs, outputs)
     return importer.symbolic, importer.example
+
+
+def dim_orders(imported: ImportedGraph) -> tuple[list[list[int]], list[list[int]]]:
+    """Of each input and output: its dimensions in memory, as ExecuTorch's dim_order; empty for a contiguous one."""
+
+    def order(node: Node) -> list[int]:
+        tensor = node.meta["val"]
+        if not isinstance(tensor, torch.Tensor) or tensor.is_contiguous():
+            return []
+        return dim_order_from_stride(tensor.stride())
+
+    return [order(node) for node in imported.inputs], [order(node) for node in imported.outputs]
 
 
 def _constants_of(program: ExportedProgram) -> Callable[[Node], torch.Tensor | None]:
@@ -146,6 +163,9 @@ class _Importer:
                 self._ids[node] = self._ids[node.args[0]]
             elif node.op == "output":
                 outputs = [self._ids.get(item, self._sizes.get(item)) for item in _nodes_in(node.args)]
+                self._result.outputs = [
+                    item for item, value in zip(_nodes_in(node.args), outputs, strict=True) if isinstance(value, int)
+                ]
                 self._set_outputs([item for item in outputs if isinstance(item, int)] + self._kept)
         return self._result
 
@@ -162,6 +182,7 @@ class _Importer:
             self._define(node, self._add_constant(node, constant.detach()))
         elif node.op == "placeholder" and isinstance(node.meta.get("val"), torch.Tensor):
             self._define(node, self._add_input(node))
+            self._result.inputs.append(node)
 
     def _add_input(self, node: Node) -> int:
         return self._result.graph.add_input(node.name, self._tensor_type(node.meta["val"]))

@@ -67,12 +67,16 @@ class EnnPartitioner(Partitioner):
         return self._report
 
     def transform_for_pre_decomposition(self, exported_program: ExportedProgram) -> ExportedProgram:
-        """Lets operators that the core takes pass ExecuTorch's verifier (openenn.noncore)."""
+        """Lets operators that the core takes pass ExecuTorch's verifier (openenn.noncore); inputs become contiguous."""
         renamed = _operators_to_rename()
-        if any(node.target in renamed for node in exported_program.graph.nodes):
-            exported_program = copy.copy(exported_program)  # the user's stays as it is
-            exported_program._graph_module = copy.deepcopy(exported_program.graph_module)
+        renames = any(node.target in renamed for node in exported_program.graph.nodes)
+        reordered = _inputs_in_other_orders(exported_program)
+        if renames or reordered:
+            exported_program = _copy_of(exported_program)  # the user's stays as it is
+        if renames:
             noncore.rename(exported_program.graph, _names_of_taken_nodes(exported_program), renamed)
+        for name in reordered:
+            _take_contiguous(exported_program.graph, name)
         return exported_program
 
     def ops_to_not_decompose(
@@ -98,6 +102,43 @@ class EnnPartitioner(Partitioner):
         for reason, nodes in names.items():
             others = f" (and {len(nodes) - 1} more)" if len(nodes) > 1 else ""
             _logger.warning("node '%s'%s is left to other backends: %s", nodes[0], others, reason)
+
+
+def _copy_of(program: ExportedProgram) -> ExportedProgram:
+    """A program with a graph of its own. torch.fx renames copies of nodes that are named as Python's builtins are."""
+    copied = copy.copy(program)
+    copied._graph_module = copy.deepcopy(program.graph_module)
+    for node, original in zip(copied.graph.nodes, program.graph.nodes, strict=True):
+        node.name = original.name
+    return copied
+
+
+def _inputs_in_other_orders(program: ExportedProgram) -> list[str]:
+    """The inputs that were channels_last when the model was exported."""
+    names = set(program.graph_signature.user_inputs)
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.name in names}
+    return [
+        name
+        for name, value in values.items()
+        if isinstance(value, torch.Tensor)
+        and value.dim() == 4
+        and not value.is_contiguous()
+        and value.is_contiguous(memory_format=torch.channels_last)
+    ]
+
+
+def _take_contiguous(graph: torch.fx.Graph, name: str) -> None:
+    """Makes an input contiguous: ExecuTorch's Python API copies the bytes of tensors whatever their strides are."""
+    placeholder = next(node for node in graph.nodes if node.name == name)
+    value = placeholder.meta["val"]
+    with graph.inserting_after(placeholder):
+        clone = graph.call_function(
+            torch.ops.aten.clone.default, (placeholder,), {"memory_format": torch.channels_last}
+        )
+    clone.meta = dict(placeholder.meta)
+    placeholder.replace_all_uses_with(clone, delete_user_cb=lambda user: user is not clone)
+    with value.fake_mode:
+        placeholder.meta["val"] = value.contiguous()
 
 
 def _names_of_taken_nodes(program: ExportedProgram) -> set[str]:

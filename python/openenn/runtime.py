@@ -37,11 +37,11 @@ def register() -> None:
     if BACKEND not in portable_lib._get_registered_backend_names():
         version = importlib.metadata.version("executorch")
         raise ImportError(f"openenn's delegate found another runtime than that of executorch {version}")
-    _check_layouts_of_inputs(library)
+    _arrange_inputs(library)
 
 
-def _check_layouts_of_inputs(library: ctypes.CDLL) -> None:
-    """Makes methods with our delegate refuse inputs that are not contiguous.
+def _arrange_inputs(library: ctypes.CDLL) -> None:
+    """Gives methods with our delegate their inputs in the order of the shape.
 
     ExecuTorch copies the bytes of an input whatever its strides are, so a channels_last tensor reaches a delegate
     with its elements in another order and without a sign of it.
@@ -63,15 +63,10 @@ def _check_layouts_of_inputs(library: ctypes.CDLL) -> None:
         return method
 
     @functools.wraps(execute)
-    def check_and_execute(self: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+    def arrange_and_execute(self: Any, inputs: Sequence[Any]) -> Sequence[Any]:
         if self in ours:
-            for i, value in enumerate(inputs):
-                if isinstance(value, torch.Tensor) and not value.is_contiguous():
-                    raise ValueError(
-                        f"input {i} of shape {list(value.shape)} has strides {list(value.stride())}, but the program "
-                        "takes contiguous tensors: pass it through .contiguous()"
-                    )
+            inputs = [value.contiguous() if isinstance(value, torch.Tensor) else value for value in inputs]
         return execute(self, inputs)
 
     runtime.Program.load_method = load_and_note
-    runtime.Method.execute = check_and_execute
+    runtime.Method.execute = arrange_and_execute

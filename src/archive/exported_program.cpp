@@ -4,34 +4,43 @@
 
 #include "archive/program_reader.hpp"
 #include "archive/program_writer.hpp"
+#include "base/guard.hpp"
 
 namespace enn {
 
 Result<ExportedProgram> ExportedProgram::load(const std::filesystem::path& path,
                                               const ExportOptions& options) {
-  ENN_ASSIGN(MappedFile file, MappedFile::open(path));
-  auto state = read_program(std::make_shared<const ArchiveBytes>(std::move(file)), options);
-  if (!state.ok()) return error(state.status().code(), path, ": ", state.status().message());
-  return ExportedProgram(std::move(state).value());
+  return guarded("read the archive", [&]() -> Result<ExportedProgram> {
+    ENN_ASSIGN(MappedFile file, MappedFile::open(path));
+    auto state = read_program(std::make_shared<const ArchiveBytes>(std::move(file)), options);
+    if (!state.ok()) return error(state.status().code(), path, ": ", state.status().message());
+    return ExportedProgram(std::move(state).value());
+  });
 }
 
 Result<ExportedProgram> ExportedProgram::parse(std::span<const std::byte> archive,
                                                const ExportOptions& options) {
-  ENN_ASSIGN(auto state, read_program(std::make_shared<const ArchiveBytes>(
-                                          std::vector<std::byte>(archive.begin(), archive.end())),
-                                      options));
-  return ExportedProgram(std::move(state));
+  return guarded("read the archive", [&]() -> Result<ExportedProgram> {
+    ENN_ASSIGN(auto state, read_program(std::make_shared<const ArchiveBytes>(
+                                            std::vector<std::byte>(archive.begin(), archive.end())),
+                                        options));
+    return ExportedProgram(std::move(state));
+  });
 }
 
 Status ExportedProgram::save(const std::filesystem::path& path) const {
-  ENN_ASSIGN(const std::vector<std::byte> archive, serialize());
-  return write_file_atomically(path, archive);
+  return guarded("write the archive", [&]() -> Status {
+    ENN_ASSIGN(const std::vector<std::byte> archive, serialize());
+    return write_file_atomically(path, archive);
+  });
 }
 
 Result<std::vector<std::byte>> ExportedProgram::serialize() const {
-  if (state_->original != nullptr || !state_->made.empty()) return write_program(*state_);
-  const std::span<const std::byte> bytes = state_->archive->bytes();
-  return std::vector<std::byte>(bytes.begin(), bytes.end());
+  return guarded("write the archive", [&]() -> Result<std::vector<std::byte>> {
+    if (state_->original != nullptr || !state_->made.empty()) return write_program(*state_);
+    const std::span<const std::byte> bytes = state_->archive->bytes();
+    return std::vector<std::byte>(bytes.begin(), bytes.end());
+  });
 }
 
 Result<ExportedProgram> transform_for_annotation(const ExportedProgram& program) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "base/payload_header.hpp"
 #include "compiler/passes/passes.hpp"
@@ -33,6 +34,7 @@ constexpr std::array kPasses{
     Pass{"arrange_reductions", &arrange_reductions, true},
     Pass{"widen_images", &widen_images, true},
     Pass{"rewrite_transposed_convolution", &rewrite_transposed_convolution, true},
+    Pass{"sink_reshapes", &sink_reshapes, true},
     Pass{"attach_quantization", &attach_quantization, true, Execution::Qdq},
     Pass{"fold_qdq", &fold_qdq, true, Execution::Integer},
     Pass{"fold_dequantized_constants", &fold_dequantized_constants, true},
@@ -102,6 +104,70 @@ void name_steps(Graph& graph, bool source_lines) {
   }
 }
 
+Status check_orders(std::string_view what, const Graph& graph, const std::vector<ValueId>& values,
+                    const std::vector<DimOrder>& orders) {
+  if (!orders.empty() && orders.size() != values.size()) {
+    return error(Code::InvalidArgument, "there are ", orders.size(), " dimension orders for ",
+                 values.size(), ' ', what, 's');
+  }
+  for (std::size_t i = 0; i < orders.size(); ++i) {
+    DimOrder sorted = orders[i];
+    std::ranges::sort(sorted);
+    const std::size_t rank = graph.value(values[i]).type.shape.size();
+    bool is_order = sorted.empty() || sorted.size() == rank;
+    for (std::size_t d = 0; is_order && d < sorted.size(); ++d) is_order = sorted[d] == d;
+    if (!is_order) {
+      return error(Code::InvalidArgument, what, ' ', i, ": ", orders[i].size(),
+                   " entries are not an order of ", rank, " dimensions");
+    }
+  }
+  return {};
+}
+
+Attributes permutes(std::vector<std::int64_t> dims) {
+  Attributes attrs;
+  attrs.set("dims", std::move(dims));
+  return attrs;
+}
+
+// The type of a tensor whose dimensions are taken in the order of memory.
+TensorType in_memory(const TensorType& type, const DimOrder& order) {
+  TensorType out{type.dtype, {}};
+  for (const std::uint8_t dim : order) out.shape.push_back(type.shape[dim]);
+  return out;
+}
+
+// Inputs and outputs get the shape that they have in memory; permutations lie between them and the
+// graph.
+void permute_border(Graph& graph, const CompileOptions& options) {
+  for (std::size_t i = 0; i < options.input_orders.size(); ++i) {
+    const DimOrder& order = options.input_orders[i];
+    if (order.empty()) continue;
+    const ValueId input = graph.inputs()[i];
+    const Value value = graph.value(input);
+    std::vector<std::int64_t> dims(order.size());
+    for (std::size_t d = 0; d < order.size(); ++d) dims[order[d]] = static_cast<std::int64_t>(d);
+    const std::vector<NodeId> now = graph.order();
+    const NodeId permute =
+        graph.insert_node(now.empty() ? kNone : now.front(), Op::Permute, value.name + ".own_order",
+                          {}, {value.type}, permutes(std::move(dims)));
+    graph.replace_uses(input, graph.node(permute).outputs[0]);
+    graph.node(permute).inputs = {input};
+    graph.value(input).type = in_memory(value.type, order);
+  }
+  std::vector<ValueId> outputs = graph.outputs();
+  for (std::size_t i = 0; i < options.output_orders.size(); ++i) {
+    const DimOrder& order = options.output_orders[i];
+    if (order.empty()) continue;
+    const Value value = graph.value(outputs[i]);
+    const NodeId permute =
+        graph.add_node(Op::Permute, str(value.name, ".in_memory.", i), {outputs[i]},
+                       {in_memory(value.type, order)}, permutes({order.begin(), order.end()}));
+    outputs[i] = graph.node(permute).outputs[0];
+  }
+  graph.set_outputs(std::move(outputs));
+}
+
 // Each tap is a step behind the one that computes its value.
 Status lower_all(const Graph& graph, ProgramBuilder& builder) {
   std::multimap<NodeId, std::uint32_t> taps;  // by producer; kNone: inputs and constants
@@ -133,6 +199,9 @@ Result<CompiledProgram> compile(Graph graph, const CompileOptions& options) {
   ENN_TRY(check_disabled(options.disabled_passes));
   ENN_TRY(verify(graph));
   ENN_TRY(check_taken(graph));
+  ENN_TRY(check_orders("input", graph, graph.inputs(), options.input_orders));
+  ENN_TRY(check_orders("output", graph, graph.outputs(), options.output_orders));
+  permute_border(graph, options);
   CompiledProgram out;
   for (const Pass& pass : kPasses) {
     const auto& disabled = options.disabled_passes;
@@ -152,6 +221,7 @@ Result<CompiledProgram> compile(Graph graph, const CompileOptions& options) {
   name_steps(graph, options.source_lines);
   ProgramBuilder builder(graph);
   ENN_TRY(lower_all(graph, builder));
+  builder.set_dim_orders(options.input_orders, options.output_orders);
   ENN_ASSIGN(out.bytes, builder.finish(kPayloadHeaderBytes));
   write_payload_header(out.bytes);
   return CompiledProgram(std::move(out));

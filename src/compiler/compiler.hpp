@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "enn/execution.hpp"
+#include "enn/program.hpp"
 #include "ir/graph.hpp"
 
 namespace enn {
@@ -16,6 +17,10 @@ namespace enn {
 struct CompileOptions {
   Execution execution = Execution::Integer;
   bool source_lines = false;  // write the steps' lines of the eager model (portable_source)
+  // The order in which the caller's tensors lie, one per input and output of the graph; empty ones
+  // for the order of their shape. None at all: empty ones.
+  std::vector<DimOrder> input_orders;
+  std::vector<DimOrder> output_orders;
   std::vector<std::string> disabled_passes;  // by name; an unknown name is an error
   // Called after each pass with its name and the graph; for dumps and tests.
   std::function<void(std::string_view pass, const Graph& graph)> after_pass;

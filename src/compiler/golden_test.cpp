@@ -32,6 +32,7 @@ const std::map<std::string, Status (*)(Graph&)>& passes() {
       {"assign_layouts", &assign_layouts},
       {"arrange_reductions", &arrange_reductions},
       {"widen_images", &widen_images},
+      {"sink_reshapes", &sink_reshapes},
       {"rewrite_transposed_convolution", &rewrite_transposed_convolution},
   };
   return table;

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/guard.hpp"
 #include "enn/program.hpp"
 #include "enn/symbolic_program.hpp"
 #include "executorch/tensor_checks.hpp"
@@ -90,7 +91,7 @@ Error report(const Status& status) {
 
 // How many methods this thread has loaded. ExecuTorch copies inputs into its own planned memory
 // before a delegate sees them, by bytes and not by strides; the Python door compares this number
-// before and after a load to know whose inputs it must check (openenn/runtime.py).
+// before and after a load to know whose inputs it must arrange (openenn/runtime.py).
 thread_local std::uint64_t loaded_methods = 0;
 
 // A program that runs on the arguments of a call: one for all calls, or one for their sizes.
@@ -126,13 +127,13 @@ class LoadedMethod {
     inputs_.resize(program.inputs().size());
     outputs_.resize(program.outputs().size());
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      ENN_ASSIGN(const auto bytes,
-                 check_tensor("input", numbers[i], args[numbers[i]], program.inputs()[i]));
+      ENN_ASSIGN(const auto bytes, check_tensor("input", numbers[i], args[numbers[i]],
+                                                program.inputs()[i], program.input_orders()[i]));
       inputs_[i] = bytes.data();
     }
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      ENN_ASSIGN(const auto bytes,
-                 check_tensor("output", i, args[first_output + i], program.outputs()[i]));
+      ENN_ASSIGN(const auto bytes, check_tensor("output", i, args[first_output + i],
+                                                program.outputs()[i], program.output_orders()[i]));
       outputs_[i] = bytes.data();
     }
     return check_no_overlap(inputs_, program.inputs(), outputs_, program.outputs());
@@ -185,7 +186,9 @@ class SymbolicMethod final : public LoadedMethod {
       return error(Code::Internal, "the compiled program has other inputs or outputs");
     }
     for (std::size_t i = 0; i < program->outputs().size(); ++i) {
-      ENN_TRY(resize_output(i, args[sizes_.size() + i], program->outputs()[i].shape));
+      ENN_TRY(
+          resize_output(i, args[sizes_.size() + i],
+                        in_own_order(program->outputs()[i], program->output_orders()[i]).shape));
     }
     ENN_TRY(take(*program, args, numbers_, sizes_.size()));
     return program;
@@ -244,7 +247,7 @@ class EnnBackend final : public executorch::runtime::BackendInterface {
     const auto data = processed->data_safe();
     if (!data.ok()) return data.error();
     const std::span payload(static_cast<const std::byte*>(data.get()), processed->size());
-    auto loaded = load_method(payload);
+    auto loaded = guarded("load the program", [&] { return load_method(payload); });
     if (!loaded.ok()) return report(loaded.status());
     if (loaded.value()->owns_payload()) processed->Free();
     ++loaded_methods;
@@ -253,7 +256,8 @@ class EnnBackend final : public executorch::runtime::BackendInterface {
 
   Error execute(BackendExecutionContext& /*context*/, DelegateHandle* handle,
                 Span<EValue*> args) const override {
-    const Status status = static_cast<LoadedMethod*>(handle)->execute(args);
+    const Status status = guarded(
+        "run the program", [&] { return static_cast<LoadedMethod*>(handle)->execute(args); });
     return status.ok() ? Error::Ok : report(status);
   }
 

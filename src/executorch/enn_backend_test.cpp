@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/failing_memory.hpp"
 #include "enn/program.hpp"
 #include "runtime/all_operators_program.hpp"
 
@@ -18,6 +19,7 @@ namespace {
 
 std::string& last_message() {
   static std::string message;
+  message.reserve(4096);  // logging itself needs no memory
   return message;
 }
 
@@ -45,9 +47,8 @@ using ::testing::HasSubstr;
 class EnnBackendTest : public ::testing::Test {
  protected:
   EnnBackendTest() {
-    testing::ProgramMaker maker;
-    testing::add_float_half(maker);
-    payload_ = maker.payload();
+    testing::add_float_half(maker_);
+    payload_ = maker_.payload();
     for (std::size_t i = 0; i < in_.size(); ++i) in_[i] = std::sin(static_cast<float>(i)) * 4.0F;
   }
   ~EnnBackendTest() override {
@@ -90,6 +91,7 @@ class EnnBackendTest : public ::testing::Test {
 
   BackendInterface* backend_ = executorch::runtime::get_backend_class("EnnBackend");
   DelegateHandle* handle_ = nullptr;
+  testing::ProgramMaker maker_;
   std::vector<std::byte> payload_;
   std::vector<float> in_ = std::vector<float>(256);
   std::vector<float> out_ = std::vector<float>(32);
@@ -162,6 +164,28 @@ TEST_F(EnnBackendTest, RefusesOtherArguments) {
   EXPECT_EQ(out_, before);
 }
 
+// The same memory under the sizes of a channels_last tensor.
+TEST_F(EnnBackendTest, TakesTensorsInTheOrderOfTheProgram) {
+  ASSERT_EQ(init(payload_), Error::Ok);
+  ASSERT_EQ(execute({*input_, *output_}), Error::Ok);
+  const std::vector<float> expected = out_;
+  backend_->destroy(handle_);
+  const std::vector<std::uint8_t> order{0, 2, 3, 1};
+  maker_.program.tensors[maker_.program.inputs[0]]->dim_order = order;
+  maker_.program.tensors[maker_.program.outputs[0]]->dim_order = order;
+  ASSERT_EQ(init(maker_.payload()), Error::Ok);
+  std::fill(out_.begin(), out_.end(), 0.0F);
+  const TensorPtr input = executorch::extension::make_tensor_ptr(
+      {1, 4, 8, 8}, in_.data(), {0, 2, 3, 1}, {256, 1, 32, 4}, ScalarType::Float);
+  const TensorPtr output = executorch::extension::make_tensor_ptr(
+      {1, 2, 4, 4}, out_.data(), {0, 2, 3, 1}, {32, 1, 8, 2}, ScalarType::Float);
+  ASSERT_EQ(execute({*input, *output}), Error::Ok);
+  EXPECT_EQ(out_, expected);
+  expect_refusal({*from_blob(in_.data(), {1, 4, 8, 8}), *output},
+                 "exported for one with the dimensions [0, 2, 3, 1] in memory");
+  expect_refusal({*input_, *output}, "the program expects float32[1, 4, 8, 8]");
+}
+
 TEST_F(EnnBackendTest, RefusesTensorsThatAreNotContiguous) {
   ASSERT_EQ(init(payload_), Error::Ok);
   // channels_last: sizes in the order 0, 2, 3, 1.
@@ -174,6 +198,33 @@ TEST_F(EnnBackendTest, RefusesTensorsThatAreNotContiguous) {
   const TensorPtr output = executorch::extension::make_tensor_ptr(
       {1, 4, 4, 2}, out_.data(), {0, 3, 1, 2}, {32, 4, 1, 16}, ScalarType::Float);
   expect_refusal({*input_, *output}, "output 0 of shape [1, 4, 4, 2] is not contiguous");
+}
+
+// Each allocation fails in turn, of a load and of a refusal, which needs memory for its sentence.
+TEST_F(EnnBackendTest, ExhaustedMemoryIsAnError) {
+  bool failed = true;
+  for (std::int64_t count = 0; failed; ++count) {
+    ASSERT_LT(count, 100'000);
+    Error result = Error::Ok;
+    {
+      const testing::FailingMemory memory(count, testing::kNever);
+      BackendInitContext context(nullptr);
+      FreeableBuffer buffer(payload_.data(), payload_.size(), nullptr);
+      const auto handle = backend_->init(context, &buffer, {});
+      result = handle.error();
+      failed = memory.failed();
+      if (handle.ok()) handle_ = handle.get();
+    }
+    ASSERT_EQ(result, failed ? Error::DelegateMemoryAllocationFailed : Error::Ok) << count;
+  }
+  std::vector<EValue*> none;
+  BackendExecutionContext context;
+  for (const std::int64_t count : {0, 1, 2, 3, 4}) {
+    const testing::FailingMemory memory(count, testing::kNever);
+    const Error result = backend_->execute(context, handle_, {none.data(), none.size()});
+    ASSERT_TRUE(result == Error::InvalidArgument ||
+                result == Error::DelegateMemoryAllocationFailed);
+  }
 }
 
 TEST_F(EnnBackendTest, RefusesAnOutputOverAnInput) {

@@ -36,29 +36,33 @@ std::optional<DType> dtype_of(ScalarType type) {
   }
 }
 
-bool same_shape(const Tensor& tensor, const Shape& shape) {
+// The dimension that is the i-th in memory.
+std::size_t dim_at(const DimOrder& order, std::size_t i) { return order.empty() ? i : order[i]; }
+
+bool same_shape(const Tensor& tensor, const Shape& shape, const DimOrder& order) {
   if (static_cast<std::size_t>(tensor.dim()) != shape.size()) return false;
   for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (tensor.sizes()[i] != shape[i]) return false;
+    if (tensor.sizes()[dim_at(order, i)] != shape[i]) return false;
   }
   return true;
 }
 
-// Row-major without gaps. The stride of a dimension of size 1 means nothing.
-bool is_dense(const Tensor& tensor) {
+// Its dimensions in this order, without gaps. The stride of a dimension of size 1 means nothing.
+bool is_dense(const Tensor& tensor, const DimOrder& order) {
   const auto strides = tensor.strides();
   if (strides.data() == nullptr) {
-    const auto order = tensor.dim_order();
-    if (order.data() == nullptr) return true;
-    for (std::size_t i = 0; i < order.size(); ++i) {
-      if (order[i] != i) return false;
+    const auto own = tensor.dim_order();
+    if (own.data() == nullptr) return order.empty();
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      if (own[i] != dim_at(order, i)) return false;
     }
     return true;
   }
   std::int64_t expected = 1;
   for (std::size_t i = strides.size(); i-- > 0;) {
-    const std::int64_t size = tensor.sizes()[i];
-    if (size != 1 && strides[i] != expected) return false;
+    const std::size_t dim = dim_at(order, i);
+    const std::int64_t size = tensor.sizes()[dim];
+    if (size != 1 && strides[dim] != expected) return false;
     expected *= size;
   }
   return true;
@@ -82,22 +86,36 @@ bool overlap(const std::byte* a, std::size_t a_bytes, const std::byte* b, std::s
 
 }  // namespace
 
+TensorType in_own_order(TensorType type, const DimOrder& order) {
+  const Shape shape = type.shape;
+  for (std::size_t i = 0; i < shape.size(); ++i) type.shape[dim_at(order, i)] = shape[i];
+  return type;
+}
+
 Result<std::span<std::byte>> check_tensor(std::string_view role, std::size_t index,
-                                          const EValue* value, const TensorType& expected) {
+                                          const EValue* value, const TensorType& expected,
+                                          const DimOrder& order) {
   if (value == nullptr || !value->isTensor()) {
     return error(Code::InvalidArgument, role, " ", index, " is not a tensor; the program expects ",
-                 to_string(expected));
+                 to_string(in_own_order(expected, order)));
   }
   const Tensor& tensor = value->toTensor();
-  if (dtype_of(tensor.scalar_type()) != expected.dtype || !same_shape(tensor, expected.shape)) {
+  if (dtype_of(tensor.scalar_type()) != expected.dtype ||
+      !same_shape(tensor, expected.shape, order)) {
     return error(Code::InvalidArgument, role, " ", index, " is ", describe(tensor),
-                 "; the program expects ", to_string(expected));
+                 "; the program expects ", to_string(in_own_order(expected, order)));
   }
-  if (!is_dense(tensor)) {
-    return error(
-        Code::InvalidArgument, role, " ", index, " of shape ", list_str(tensor.sizes()),
-        " is not contiguous (strides ", list_str(tensor.strides()),
-        "); the program was exported for contiguous tensors: pass it through .contiguous()");
+  if (!is_dense(tensor, order)) {
+    if (order.empty()) {
+      return error(
+          Code::InvalidArgument, role, " ", index, " of shape ", list_str(tensor.sizes()),
+          " is not contiguous (strides ", list_str(tensor.strides()),
+          "); the program was exported for contiguous tensors: pass it through .contiguous()");
+    }
+    return error(Code::InvalidArgument, role, " ", index, " of shape ", list_str(tensor.sizes()),
+                 " has strides ", list_str(tensor.strides()),
+                 "; the program was exported for one with the dimensions ",
+                 list_str(std::vector<int>(order.begin(), order.end())), " in memory");
   }
   const std::size_t bytes = byte_size(expected);
   if (tensor.nbytes() != bytes) {

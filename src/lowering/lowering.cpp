@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/file_io.hpp"
+#include "base/guard.hpp"
 #include "compiler/compiler.hpp"
 #include "lowering/pte.hpp"
 #include "partitioner/partitioner.hpp"
@@ -209,15 +210,19 @@ Result<EdgeProgram> lower_graph(const Graph& graph, const EnnPartitioner& partit
 
 Result<EdgeProgram> to_edge_transform_and_lower(const ExportedProgram& program,
                                                 const EnnPartitioner& partitioner) {
-  return lower_graph(program.graph(), partitioner, program.input_tree(), program.output_tree(),
-                     program.mutations());
+  return guarded("lower the model", [&] {
+    return lower_graph(program.graph(), partitioner, program.input_tree(), program.output_tree(),
+                       program.mutations());
+  });
 }
 
 std::span<const std::byte> EdgeProgram::payload() const { return method_->payload; }
 
 Result<ExecutorchProgram> EdgeProgram::to_executorch() const {
-  ENN_ASSIGN(std::vector<std::byte> bytes, write_pte(*method_));
-  return ExecutorchProgram(std::move(bytes));
+  return guarded("write the .pte file", [&]() -> Result<ExecutorchProgram> {
+    ENN_ASSIGN(std::vector<std::byte> bytes, write_pte(*method_));
+    return ExecutorchProgram(std::move(bytes));
+  });
 }
 
 Status ExecutorchProgram::save(const std::filesystem::path& path) const {

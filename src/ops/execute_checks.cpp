@@ -98,18 +98,39 @@ Status check_range(std::string_view name, float minimum, float maximum) {
   return error(Code::InvalidProgram, name, " has a minimum above its maximum, or NaN");
 }
 
-Result<std::vector<float>> float_constant(std::string_view name, Binder& binder, std::uint32_t id,
-                                          std::int64_t count) {
+namespace {
+
+Result<const TensorInfo*> float_list(std::string_view name, Binder& binder, std::uint32_t id,
+                                     std::int64_t count) {
   ENN_ASSIGN(const TensorInfo* tensor, binder.tensor(id));
   if (tensor->dtype != program::DType_Float32 || tensor->shape.size() != 1 ||
       tensor->numel != count) {
     return error(Code::InvalidProgram, name, " (tensor ", id, ") is not float32[", count, "]");
   }
-  ENN_ASSIGN(const std::span<const std::byte> bytes, binder.constant(*tensor));
-  std::vector<float> values(static_cast<std::size_t>(count));
+  return tensor;
+}
+
+Result<std::vector<float>> finite_floats(std::string_view name, std::span<const std::byte> bytes) {
+  std::vector<float> values(bytes.size() / sizeof(float));
   std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
   ENN_TRY(check_finite(name, values));
   return values;
+}
+
+}  // namespace
+
+Result<std::vector<float>> float_constant(std::string_view name, Binder& binder, std::uint32_t id,
+                                          std::int64_t count) {
+  ENN_ASSIGN(const TensorInfo* tensor, float_list(name, binder, id, count));
+  ENN_ASSIGN(const std::span<const std::byte> bytes, binder.constant(*tensor));
+  return finite_floats(name, bytes);
+}
+
+Result<std::vector<float>> shared_float_constant(std::string_view name, Binder& binder,
+                                                 std::uint32_t id, std::int64_t count) {
+  ENN_ASSIGN(const TensorInfo* tensor, float_list(name, binder, id, count));
+  ENN_ASSIGN(const auto packed, binder.packed_constant(*tensor, "floats"));
+  return finite_floats(name, packed.bytes);
 }
 
 Result<std::vector<std::uint32_t>> permutation(std::string_view name,

@@ -72,6 +72,12 @@ template <typename T>
 [[nodiscard]] Result<std::vector<float>> float_constant(std::string_view name, Binder& binder,
                                                         std::uint32_t id, std::int64_t count);
 
+// The same, for what shares what it packs of it with the steps that read the same constant: these
+// count as one use together.
+[[nodiscard]] Result<std::vector<float>> shared_float_constant(std::string_view name,
+                                                               Binder& binder, std::uint32_t id,
+                                                               std::int64_t count);
+
 // The perm field of a table, checked; the identity when it is absent.
 [[nodiscard]] Result<std::vector<std::uint32_t>> permutation(
     std::string_view name, const flatbuffers::Vector<std::uint32_t>* perm, const TensorInfo& input,

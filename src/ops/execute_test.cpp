@@ -84,6 +84,10 @@ class Bench final : public Binder {
     }
     return std::span(constants_).subspan(tensor.offset, tensor.bytes);
   }
+  Result<PackedConstant> packed_constant(const TensorInfo& tensor, std::string_view) override {
+    ENN_ASSIGN(const auto bytes, constant(tensor));
+    return PackedConstant{bytes, true, {}};
+  }
   void request_scratch(std::size_t bytes) override { scratch_ = std::max(scratch_, bytes); }
   void report_cost(std::uint64_t operations) override { cost = operations; }
   CpuFeatures features() const override { return features_; }
@@ -130,6 +134,7 @@ struct ConvTable {
   float residual_multiplier = 0.0F;
   flatbuffers::Optional<program::UnaryKind> function = flatbuffers::nullopt;
   float function_alpha = 0.0F;
+  std::uint32_t slope = UINT32_MAX;
 };
 
 Status run_conv(Bench& bench, const std::function<void(Bench&, ConvTable&)>& spoil) {
@@ -143,10 +148,10 @@ Status run_conv(Bench& bench, const std::function<void(Bench&, ConvTable&)>& spo
   bench.info(t.output).zero_point = 7;
   spoil(bench, t);
   return bench.run<program::Conv2D>(bind_conv2d, [&](flatbuffers::FlatBufferBuilder& builder) {
-    return program::CreateConv2D(builder, t.input, t.weight, t.multiplier, t.bias, t.output,
-                                 t.weight_zero_point, t.groups, t.stride_h, t.stride_w, t.pad_top,
-                                 t.pad_left, t.dilation_h, t.dilation_w, t.output_min, t.output_max,
-                                 t.residual, t.residual_multiplier, t.function, t.function_alpha);
+    return program::CreateConv2D(
+        builder, t.input, t.weight, t.multiplier, t.bias, t.output, t.weight_zero_point, t.groups,
+        t.stride_h, t.stride_w, t.pad_top, t.pad_left, t.dilation_h, t.dilation_w, t.output_min,
+        t.output_max, t.residual, t.residual_multiplier, t.function, t.function_alpha, t.slope);
   });
 }
 
@@ -205,6 +210,23 @@ TEST(BindConv2D, AppliesAFunction) {
   EXPECT_EQ(logistic[24], 2 + 7);  // 1 / (1 + exp(-5)) in halves
 }
 
+TEST(BindConv2D, AppliesASlopeToEachChannel) {
+  Bench bench;
+  std::uint32_t output = 0;
+  const Status status = run_conv(bench, [&](Bench& b, ConvTable& t) {
+    t.bias = b.constant(DType_Float32, {2}, Floats{-26.0F, -72.0F});
+    t.slope = b.constant(DType_Float32, {2}, Floats{0.25F, -0.5F});
+    output = t.output;
+  });
+  ASSERT_TRUE(status.ok()) << status.message();
+  const Bytes out = bench.values<std::uint8_t>(output);
+  // 16 less 26 and 32 less 72 in the corner, 36 less 26 and 72 less 72 in the middle.
+  EXPECT_EQ(out[0], -2 + 7);  // -2.5, to even
+  EXPECT_EQ(out[1], 20 + 7);
+  EXPECT_EQ(out[24], 10 + 7);
+  EXPECT_EQ(out[25], 0 + 7);
+}
+
 TEST(BindConv2D, Refuses) {
   struct Refusal {
     const char* part;  // of the sentence
@@ -212,7 +234,10 @@ TEST(BindConv2D, Refuses) {
   };
   const Refusal all[] = {
       {"no tensor", [](Bench&, ConvTable& t) { t.input = 99; }},
-      {"not a constant", [](Bench&, ConvTable& t) { t.weight = t.input; }},
+      {"not a constant",
+       [](Bench& b, ConvTable& t) {
+         t.weight = b.input(DType_Int8, {2, 3, 3, 4}, std::vector<std::int8_t>(72, 2));
+       }},
       {"dtype Int8", [](Bench& b, ConvTable& t) { b.info(t.input).dtype = DType_Int8; }},
       {"dtype UInt8", [](Bench& b, ConvTable& t) { b.info(t.weight).dtype = DType_UInt8; }},
       {"expected rank 4", [](Bench& b, ConvTable& t) { b.info(t.input).shape = {100}; }},
@@ -259,6 +284,14 @@ TEST(BindConv2D, Refuses) {
        [](Bench&, ConvTable& t) {
          t.function = program::UnaryKind_LeakyRelu;
          t.function_alpha = NAN;
+       }},
+      {"slope (tensor", [](Bench&, ConvTable& t) { t.slope = t.weight; }},
+      {"slope is not finite",
+       [](Bench& b, ConvTable& t) { t.slope = b.constant(DType_Float32, {2}, Floats{0.0F, NAN}); }},
+      {"a function beside its slopes",
+       [](Bench&, ConvTable& t) {
+         t.slope = t.bias;
+         t.function = program::UnaryKind_Silu;
        }},
       {"residual_multiplier",
        [](Bench& b, ConvTable& t) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "ops/binary/binary.hpp"
 #include "ops/common.hpp"
 
 namespace enn {
@@ -45,13 +46,12 @@ bool is_activation(const Node& next) {
   return next.op == Op::Clamp && next.attrs.number("min") == 0.0 && next.attrs.has("min");
 }
 
-// A layer that adds a residual or applies a function ahead of rounding. Convolutions in one
-// dimension become images and transposed ones others, which parts them from their readers.
+// A layer that adds a residual or applies a function ahead of rounding. Transposed convolutions
+// become others, which parts them from their readers.
 bool has_epilogue(const Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
   if (node.op != Op::Convolution) return node.op == Op::Linear;
-  return graph.value(node.outputs.front()).type.shape.size() == 4 &&
-         !node.attrs.boolean("transposed");
+  return !node.attrs.boolean("transposed");
 }
 
 // The addition that alone reads the result of `node`, perhaps behind identities.
@@ -81,8 +81,22 @@ bool has_activation_range(Op op) { return fusion_of(op) != nullptr; }
 
 bool is_epilogue_function(Op op) {
   constexpr std::array kFunctions{Op::LeakyRelu, Op::Hardsigmoid, Op::Hardswish, Op::Sigmoid,
-                                  Op::Silu,      Op::Gelu,        Op::GeluTanh};
+                                  Op::Silu,      Op::Gelu,        Op::GeluTanh,  Op::Prelu};
   return std::ranges::find(kFunctions, op) != kFunctions.end();
+}
+
+bool is_prelu_of_channels(const Graph& graph, NodeId layer, NodeId prelu) {
+  const Node& node = graph.node(prelu);
+  if (node.op != Op::Prelu || !is_float_constant(graph, node.inputs[1])) return false;
+  const Shape& weight = graph.value(node.inputs[1]).type.shape;
+  if (numel(weight) == 1) return true;
+  const Shape& shape = graph.value(node.outputs[0]).type.shape;
+  const Shape slopes = prelu_weight_shape(shape, weight);
+  // The channels come before the spatial dimensions, of which a linear layer has none.
+  const std::size_t behind = graph.value(graph.node(layer).inputs[1]).type.shape.size() - 2;
+  if (slopes.size() <= behind || shape.size() < slopes.size()) return false;
+  const std::size_t own = slopes.size() - 1 - behind;
+  return slopes[own] == shape[shape.size() - 1 - behind] && numel(slopes) == slopes[own];
 }
 
 std::vector<NodeId> fused_followers(const Graph& graph, NodeId node) {
@@ -96,8 +110,10 @@ std::vector<NodeId> fused_followers(const Graph& graph, NodeId node) {
     next = only_reader(graph, next);
   }
   if (next == kNone) return followers;
+  const Op op = graph.node(next).op;
   const bool follows = is_activation(graph.node(next)) ||
-                       (is_epilogue_function(graph.node(next).op) && has_epilogue(graph, node));
+                       (is_epilogue_function(op) && has_epilogue(graph, node) &&
+                        (op != Op::Prelu || is_prelu_of_channels(graph, node, next)));
   if (follows) followers.push_back(next);
   return followers;
 }

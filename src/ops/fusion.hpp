@@ -22,6 +22,9 @@ namespace enn {
 // kernels/conv/conv.hpp.
 [[nodiscard]] bool is_epilogue_function(Op op);
 
+// prelu with constant slopes, one or one for each output channel of the layer before it.
+[[nodiscard]] bool is_prelu_of_channels(const Graph& graph, NodeId layer, NodeId prelu);
+
 // An addition that the operator before it does ahead of rounding.
 struct FusedSum {
   NodeId sum = kNone;

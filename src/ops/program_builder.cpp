@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 #include <numeric>
+#include <string_view>
 
 #include "ops/constants.hpp"
 
@@ -180,8 +181,16 @@ std::uint32_t ProgramBuilder::constant(program::DType dtype, Shape shape,
 }
 
 std::uint32_t ProgramBuilder::add_constant(Chunk chunk) {
+  const std::string_view bytes(reinterpret_cast<const char*>(chunk.bytes.data()),
+                               chunk.bytes.size());
+  const std::size_t hash = std::hash<std::string_view>()(bytes);
+  for (auto [it, end] = known_constants_.equal_range(hash); it != end; ++it) {
+    const auto& [place, buffer] = it->second;
+    if (std::ranges::equal(constants_[place].bytes, chunk.bytes)) return buffer;
+  }
   const std::uint32_t buffer =
       add_buffer(program::Storage_Constant, constants_bytes_, chunk.bytes.size());
+  known_constants_.emplace(hash, std::pair(constants_.size(), buffer));
   constants_bytes_ = aligned(constants_bytes_ + chunk.bytes.size());
   constants_.push_back(std::move(chunk));
   return buffer;
@@ -378,6 +387,10 @@ flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> ProgramBuilder::write_con
 
 Result<std::vector<std::byte>> ProgramBuilder::finish(std::size_t front) {
   for (std::size_t i = 0; i < graph_.outputs().size(); ++i) bind_output(graph_.outputs()[i], i);
+  for (std::size_t i = 0; i < input_orders_.size(); ++i)
+    tensors_[input_tensors_[i]]->dim_order = input_orders_[i];
+  for (std::size_t i = 0; i < output_orders_.size(); ++i)
+    tensors_[output_tensors_[i]]->dim_order = output_orders_[i];
   const std::uint64_t arena_bytes = plan_arena();
   flatbuffers::FlatBufferBuilder builder(constants_bytes_ + 512 * steps_.size() + 65536);
   std::vector<flatbuffers::Offset<program::Tensor>> tensors;

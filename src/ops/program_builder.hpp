@@ -8,6 +8,8 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "ir/graph.hpp"
@@ -59,6 +61,13 @@ class ProgramBuilder {
     push_step(node, std::move(any));
   }
 
+  // How the caller's tensors lie: Tensor.dim_order of the program's inputs and outputs.
+  void set_dim_orders(std::vector<std::vector<std::uint8_t>> inputs,
+                      std::vector<std::vector<std::uint8_t>> outputs) {
+    input_orders_ = std::move(inputs);
+    output_orders_ = std::move(outputs);
+  }
+
   // Plans memory and serializes the FlatBuffer behind `front` zero bytes. Call once, after all
   // nodes were lowered.
   [[nodiscard]] Result<std::vector<std::byte>> finish(std::size_t front);
@@ -89,7 +98,8 @@ class ProgramBuilder {
                                          std::size_t bytes);
   [[nodiscard]] std::uint32_t add_tensor(std::uint32_t buffer, program::DType dtype,
                                          const Shape& shape);
-  [[nodiscard]] std::uint32_t add_constant(Chunk chunk);  // the buffer
+  // The buffer of these bytes, which constants of the same bytes share.
+  [[nodiscard]] std::uint32_t add_constant(Chunk chunk);
   [[nodiscard]] std::uint32_t add_constant_tensor(program::DType dtype, const Shape& shape,
                                                   Chunk chunk);
   std::uint32_t use(std::uint32_t tensor);
@@ -109,11 +119,15 @@ class ProgramBuilder {
   std::vector<std::uint32_t> buffer_of_tensor_;
   std::vector<std::uint32_t> buffer_of_value_;  // kNone until the value has memory
   std::vector<Chunk> constants_;                // each begins at a multiple of kAlignment
+  std::unordered_multimap<std::size_t, std::pair<std::size_t, std::uint32_t>>
+      known_constants_;  // by hash: the place in constants_ and the buffer
   std::uint64_t constants_bytes_ = 0;
   std::vector<std::uint32_t> used_buffers_;  // of the step that is being built
   std::vector<std::unique_ptr<program::StepT>> steps_;
   std::vector<std::uint32_t> input_tensors_;
   std::vector<std::uint32_t> output_tensors_;
+  std::vector<std::vector<std::uint8_t>> input_orders_;
+  std::vector<std::vector<std::uint8_t>> output_orders_;
 };
 
 // Emits the 256-entry table of `function` for a node with one quantized operand and result: for

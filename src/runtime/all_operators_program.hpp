@@ -100,6 +100,11 @@ inline void add_quantized_half(ProgramMaker& maker) {
   gated_conv.function = UnaryKind_Silu;
   maker.step(gated_conv, "gated_conv");
 
+  Conv2DT sloped_conv = conv;
+  sloped_conv.output = maker.arena(DType_UInt8, {1, 8, 8, 4}, 0.15F, 70);
+  sloped_conv.slope = maker.constant(DType_Float32, {4}, internal::floats(4, 0.25F));
+  maker.step(sloped_conv, "sloped_conv");
+
   const std::uint32_t maximum = maker.arena(DType_UInt8, {1, 4, 4, 4}, 0.15F, 70);
   Pool2DT max_pool;
   max_pool.kind = PoolKind_Max;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "runtime/printable.hpp"
 
@@ -109,11 +110,16 @@ Result<const TensorInfo*> ProgramBinder::result(std::uint32_t id) {
   return found;
 }
 
-Result<std::span<const std::byte>> ProgramBinder::constant(const TensorInfo& tensor) const {
+Status ProgramBinder::check_constant(const TensorInfo& tensor) {
   if (tensor.storage != program::Storage_Constant) {
     return error(Code::InvalidProgram, "its tensor ", tensor.id,
                  " must be a constant but is in the storage ", storage_name(tensor.storage));
   }
+  return {};
+}
+
+Result<std::span<const std::byte>> ProgramBinder::constant(const TensorInfo& tensor) const {
+  ENN_TRY(check_constant(tensor));
   // Operators pack what they are given; several may share a weight, within reason.
   bound_constant_bytes_ += tensor.bytes;
   if (bound_constant_bytes_ > kConstantUses * constants_.size() + kFreeConstantBytes) {
@@ -121,6 +127,17 @@ Result<std::span<const std::byte>> ProgramBinder::constant(const TensorInfo& ten
                  " bytes of constants more than ", kConstantUses, " times over");
   }
   return constants_.subspan(static_cast<std::size_t>(tensor.offset), tensor.bytes);
+}
+
+Result<Binder::PackedConstant> ProgramBinder::packed_constant(const TensorInfo& tensor,
+                                                              std::string_view packing) {
+  ENN_TRY(check_constant(tensor));
+  std::string name = str(tensor.offset, '+', tensor.bytes, ' ', packing);
+  const bool first = packed_.insert(name).second;
+  if (first) ENN_TRY(constant(tensor).status());
+  return PackedConstant{constants_.subspan(static_cast<std::size_t>(tensor.offset), tensor.bytes),
+                        first,
+                        {&packs_, std::move(name)}};
 }
 
 void ProgramBinder::request_scratch(std::size_t bytes) {

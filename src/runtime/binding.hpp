@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstdint>
+#include <set>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "enn/program.hpp"
@@ -37,6 +39,8 @@ class ProgramBinder final : public Binder {
   [[nodiscard]] Result<const TensorInfo*> result(std::uint32_t id) override;
   [[nodiscard]] Result<std::span<const std::byte>> constant(
       const TensorInfo& tensor) const override;
+  [[nodiscard]] Result<PackedConstant> packed_constant(const TensorInfo& tensor,
+                                                       std::string_view packing) override;
   void request_scratch(std::size_t bytes) override;
   void report_cost(std::uint64_t operations) override;
   [[nodiscard]] CpuFeatures features() const override { return features_; }
@@ -50,6 +54,7 @@ class ProgramBinder final : public Binder {
   };
 
   [[nodiscard]] Result<const TensorInfo*> find(std::uint32_t id);
+  [[nodiscard]] static Status check_constant(const TensorInfo& tensor);
   [[nodiscard]] static bool is_writable(const TensorInfo& tensor);
   [[nodiscard]] static Place place(const TensorInfo& tensor);
   [[nodiscard]] Status check_disjoint(const TensorInfo& tensor, const Place& at,
@@ -66,6 +71,8 @@ class ProgramBinder final : public Binder {
   std::uint64_t operations_ = 0;
   std::uint64_t lookups_ = 0;
   mutable std::uint64_t bound_constant_bytes_ = 0;
+  PackCache packs_;
+  std::set<std::string> packed_;  // names of the weights in it
 
   // Of the step that is being bound.
   std::vector<Place> reads_;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/cpu_features.hpp"
+#include "base/pack_cache.hpp"
 #include "enn/parallel.hpp"
 #include "enn/result.hpp"
 #include "program_generated.h"
@@ -100,6 +101,16 @@ class Binder {
   // program and may lie at any address.
   [[nodiscard]] virtual Result<std::span<const std::byte>> constant(
       const TensorInfo& tensor) const = 0;
+  // Weights that a step packs. Steps that pack the same bytes in the same way share the result and
+  // count as one use of the constant.
+  struct PackedConstant {
+    std::span<const std::byte> bytes;
+    bool first = true;  // no step before did so: the bytes are to be checked
+    PackSource source;
+  };
+  // `packing` says all that decides how the bytes are packed, beside the kernel.
+  [[nodiscard]] virtual Result<PackedConstant> packed_constant(const TensorInfo& tensor,
+                                                               std::string_view packing) = 0;
   // Scratch memory is shared by all operators: contents do not survive from one to the next.
   virtual void request_scratch(std::size_t bytes) = 0;
   // Elementary operations (multiply-adds, window reads, …) of one run of this step, beyond one per

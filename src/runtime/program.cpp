@@ -4,9 +4,9 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 #include <utility>
 
+#include "base/guard.hpp"
 #include "runtime/binding.hpp"
 #include "runtime/payload.hpp"
 #include "runtime/printable.hpp"
@@ -103,6 +103,12 @@ class LoadedProgram final : public Program {
   [[nodiscard]] std::span<const TensorType> outputs() const noexcept override {
     return tensors_.outputs;
   }
+  [[nodiscard]] const std::vector<DimOrder>& input_orders() const noexcept override {
+    return tensors_.input_orders;
+  }
+  [[nodiscard]] const std::vector<DimOrder>& output_orders() const noexcept override {
+    return tensors_.output_orders;
+  }
   [[nodiscard]] const std::vector<StepInfo>& steps() const noexcept override { return steps_; }
   [[nodiscard]] std::string_view isa() const noexcept override { return isa_name(features_); }
   [[nodiscard]] std::size_t arena_bytes() const noexcept override { return arena_bytes_; }
@@ -141,13 +147,9 @@ class LoadedProgram final : public Program {
   }
 
   [[nodiscard]] Status failed_step(std::size_t index, const RunFailure& failure) const noexcept {
-    try {
-      return error(Code::InvalidArgument, "step ", index, " (", steps_[index].op, " '",
-                   steps_[index].name, "'): index ", failure.index,
-                   " is out of range for a dimension of size ", failure.size);
-    } catch (const std::bad_alloc&) {
-      return {Code::InvalidArgument, {}};
-    }
+    return error_if_memory_lasts(Code::InvalidArgument, "step ", index, " (", steps_[index].op,
+                                 " '", steps_[index].name, "'): index ", failure.index,
+                                 " is out of range for a dimension of size ", failure.size);
   }
 
   static Status out_of_memory(std::size_t bytes) {
@@ -214,14 +216,11 @@ class LoadedProgram final : public Program {
 
 Result<std::unique_ptr<Program>> Program::load(std::span<const std::byte> payload,
                                                const LoadOptions& options) {
-  // Standard containers report exhausted memory in no other way.
-  try {
+  return guarded("load the program", [&]() -> Result<std::unique_ptr<Program>> {
     auto loaded = std::make_unique<LoadedProgram>();
     ENN_TRY(loaded->prepare(payload, options));
     return std::unique_ptr<Program>(std::move(loaded));
-  } catch (const std::bad_alloc&) {
-    return error(Code::ResourceExhausted, "there is not enough memory to load the program");
-  }
+  });
 }
 
 }  // namespace enn

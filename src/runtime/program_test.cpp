@@ -72,7 +72,7 @@ TEST_P(Refused, WithASentence) {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 const Refusal kRefusals[] = {
-    {"newer_version", [](Chain& c) { c.maker.program.version = 4; }, "version 4"},
+    {"newer_version", [](Chain& c) { c.maker.program.version = 6; }, "version 6"},
     {"version_zero", [](Chain& c) { c.maker.program.version = 0; }, "version 0"},
     {"unknown_dtype", [](Chain& c) { c.tensor(c.y).dtype = static_cast<program::DType>(17); },
      "tensor 1 has the unknown dtype 17"},
@@ -263,28 +263,62 @@ TEST(ProgramLoad, AConvolutionThatWouldNotEndIsRefused) {
   EXPECT_THAT(status.message(), HasSubstr("elementary operations"));
 }
 
-// Many steps that all pack one weight: a small file must not become gigabytes.
-TEST(ProgramLoad, AConstantCannotBeUsedWithoutEnd) {
+// 3001 steps that read one weight of 4 KiB, each at `weight_of(step)`.
+std::vector<std::byte> many_layers(
+    const std::function<std::uint32_t(ProgramMaker& maker, std::uint32_t weight, int step)>&
+        weight_of) {
   ProgramMaker maker;
-  const std::uint32_t x = maker.input(program::DType_UInt8, {1, 1, 1, 64});
-  const std::uint32_t weight =
-      maker.constant(program::DType_Int8, {64, 1, 1, 64}, std::vector<std::int8_t>(64 * 64, 1));
-  const std::uint32_t ones =
-      maker.constant(program::DType_Float32, {64}, std::vector<float>(64, 1.0F));
   program::Conv2DT conv;
-  conv.input = x;
-  conv.weight = weight;
-  conv.multiplier = ones;
-  conv.bias = ones;
+  conv.input = maker.input(program::DType_UInt8, {1, 1, 1, 64});
+  const std::uint32_t weight =
+      maker.constant(program::DType_Int8, {64, 1, 1, 64}, std::vector<std::int8_t>(8192, 1));
+  conv.multiplier = conv.bias =
+      maker.constant(program::DType_Float32, {64}, std::vector<float>(64, 1.0F));
   for (int i = 0; i < 3000; ++i) {
+    conv.weight = weight_of(maker, weight, i);
     conv.output = maker.arena(program::DType_UInt8, {1, 1, 1, 64});
     maker.step(conv);
   }
   conv.output = maker.output(program::DType_UInt8, {1, 1, 1, 64});
   maker.step(conv);
-  const Status status = load(maker.payload());
+  return maker.payload();
+}
+
+// What they pack they share: they count as one use.
+TEST(ProgramLoad, LayersMayShareTheirWeights) {
+  const Status status =
+      load(many_layers([](ProgramMaker&, std::uint32_t weight, int) { return weight; }));
+  EXPECT_TRUE(status.ok()) << status.message();
+}
+
+// Many steps that each pack other bytes of one constant: a small file must not become gigabytes.
+TEST(ProgramLoad, AConstantCannotBeUsedWithoutEnd) {
+  const Status status = load(many_layers([](ProgramMaker& maker, std::uint32_t weight, int step) {
+    const std::uint64_t offset = maker.program.tensors[weight]->offset;
+    return maker.tensor(program::Storage_Constant, offset + static_cast<std::uint64_t>(step),
+                        program::DType_Int8, {64, 1, 1, 64});
+  }));
   EXPECT_EQ(status.code(), Code::ResourceExhausted);
   EXPECT_THAT(status.message(), HasSubstr("bytes of constants more than"));
+}
+
+TEST(ProgramLoad, OrdersOfDimensions) {
+  const auto loaded_with = [](const std::vector<std::uint8_t>& order) {
+    testing::ProgramMaker maker = testing::all_operators_program();
+    maker.program.tensors[maker.program.inputs[0]]->dim_order = order;
+    const std::vector<std::byte> payload = maker.payload();
+    auto loaded = Program::load(payload);
+    if (loaded.ok()) {
+      EXPECT_EQ(loaded.value()->input_orders()[0], order);
+    }
+    return loaded.status();
+  };
+  EXPECT_TRUE(loaded_with({}).ok());
+  EXPECT_TRUE(loaded_with({0, 2, 3, 1}).ok());
+  for (const std::vector<std::uint8_t>& order :
+       {std::vector<std::uint8_t>{0, 1, 2}, {0, 1, 2, 4}, {0, 1, 1, 2}, {0, 1, 2, 3, 4}}) {
+    EXPECT_THAT(loaded_with(order).message(), HasSubstr("is not an order of 4 dimensions"));
+  }
 }
 
 TEST(ProgramLoad, AListOfEndlessOperandsIsRefused) {

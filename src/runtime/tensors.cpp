@@ -163,6 +163,27 @@ Result<std::vector<TensorType>> check_interface(std::string_view what, program::
   return types;
 }
 
+Result<std::vector<DimOrder>> check_orders(std::string_view what,
+                                           std::span<const std::uint32_t> ids,
+                                           const program::Program& program) {
+  std::vector<DimOrder> orders;
+  for (const std::uint32_t id : ids) {
+    const program::Tensor& tensor = *program.tensors()->Get(id);
+    const auto order = elements(tensor.dim_order());
+    orders.emplace_back(order.begin(), order.end());
+    if (order.empty()) continue;
+    DimOrder sorted = orders.back();
+    std::ranges::sort(sorted);
+    bool is_order = order.size() == length(tensor.shape());
+    for (std::size_t d = 0; is_order && d < sorted.size(); ++d) is_order = sorted[d] == d;
+    if (is_order) continue;
+    return error(Code::InvalidProgram, what, " ", orders.size() - 1, " has a dim_order of ",
+                 order.size(), " entries that is not an order of ", length(tensor.shape()),
+                 " dimensions");
+  }
+  return orders;
+}
+
 // A small file must not make its reader allocate much: the arena ends where its tensors end.
 Status check_arena(std::uint64_t arena_bytes, const std::vector<TensorInfo>& tensors) {
   std::uint64_t end = 0;
@@ -193,6 +214,8 @@ Result<CheckedTensors> check_tensors(const program::Program& program) {
                                          elements(program.inputs()), out.tensors));
   ENN_ASSIGN(out.outputs, check_interface("output", program::Storage_Output,
                                           elements(program.outputs()), out.tensors));
+  ENN_ASSIGN(out.input_orders, check_orders("input", elements(program.inputs()), program));
+  ENN_ASSIGN(out.output_orders, check_orders("output", elements(program.outputs()), program));
   if (out.outputs.empty()) return error(Code::InvalidProgram, "the program has no output");
   return out;
 }

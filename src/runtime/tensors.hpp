@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "enn/program.hpp"
 #include "enn/result.hpp"
 #include "enn/tensor_type.hpp"
 #include "program_generated.h"
@@ -16,6 +17,8 @@ struct CheckedTensors {
   std::vector<TensorInfo> tensors;
   std::vector<TensorType> inputs;
   std::vector<TensorType> outputs;
+  std::vector<DimOrder> input_orders;  // Program::input_orders()
+  std::vector<DimOrder> output_orders;
 };
 
 // Shapes, sizes and places of all tensors, and the lists of inputs and outputs. Precondition: the

@@ -114,6 +114,15 @@ std::unique_ptr<symbolic::CallT> write_call(const SymbolicCall& call, ValueId va
   return out;
 }
 
+auto write_orders(const std::vector<DimOrder>& orders) {
+  std::vector<std::unique_ptr<symbolic::DimOrderT>> out;
+  for (const DimOrder& order : orders) {
+    out.push_back(std::make_unique<symbolic::DimOrderT>());
+    out.back()->dims = order;
+  }
+  return out;
+}
+
 // --- reading
 
 Status malformed(const auto&... why) {
@@ -182,6 +191,13 @@ Result<Argument> read_argument(const symbolic::Argument& from) {
   return malformed("an argument has no value of its kind");
 }
 
+std::vector<DimOrder> read_orders(
+    const flatbuffers::Vector<flatbuffers::Offset<symbolic::DimOrder>>* from) {
+  std::vector<DimOrder> out;
+  for (const symbolic::DimOrder* order : items(from)) out.push_back(items(order->dims()));
+  return out;
+}
+
 bool is_integer_kind(symbolic::ArgumentKind kind) {
   return kind == symbolic::ArgumentKind_Integer || kind == symbolic::ArgumentKind_Integers;
 }
@@ -198,6 +214,7 @@ class SymbolicReader {
     for (const symbolic::Call* call : items(root.calls())) ENN_TRY(read_call(*call));
     graph_.outputs_ = items(root.outputs());
     if (graph_.outputs_.empty()) return malformed("it has no outputs");
+    graph_.set_orders(read_orders(root.input_orders()), read_orders(root.output_orders()));
     return std::move(graph_);
   }
 
@@ -301,6 +318,8 @@ std::vector<std::byte> SymbolicGraph::write(bool source_lines) const {
     root.calls.push_back(write_call(numbered.call, numbered.value, source_lines));
   }
   root.outputs = outputs_;
+  root.input_orders = write_orders(input_orders_);
+  root.output_orders = write_orders(output_orders_);
   flatbuffers::FlatBufferBuilder builder(root.data.size() + (1U << 16U));
   builder.Finish(symbolic::Graph::Pack(builder, &root), symbolic::GraphIdentifier());
   std::vector<std::byte> payload(kPayloadHeaderBytes + builder.GetSize());

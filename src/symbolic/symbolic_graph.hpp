@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "enn/program.hpp"
 #include "enn/result.hpp"
 #include "enn/tensor_type.hpp"
 #include "ops/import.hpp"
@@ -58,9 +59,16 @@ class SymbolicGraph {
   // The number of its first result; the others follow.
   ValueId add_call(SymbolicCall call);
   void set_outputs(std::vector<ValueId> outputs) { outputs_ = std::move(outputs); }
+  // CompileOptions::input_orders and output_orders; the inputs are the tensors among them.
+  void set_orders(std::vector<DimOrder> inputs, std::vector<DimOrder> outputs) {
+    input_orders_ = std::move(inputs);
+    output_orders_ = std::move(outputs);
+  }
 
   [[nodiscard]] const std::vector<Input>& inputs() const { return inputs_; }
   [[nodiscard]] std::size_t output_count() const { return outputs_.size(); }
+  [[nodiscard]] const std::vector<DimOrder>& input_orders() const { return input_orders_; }
+  [[nodiscard]] const std::vector<DimOrder>& output_orders() const { return output_orders_; }
 
   // The graph for these sizes, one Shape per input; that of an integer holds the integer. Symbols
   // get values with which the types of the inputs have these sizes. All other sizes follow from
@@ -92,6 +100,8 @@ class SymbolicGraph {
   std::vector<Constant> constants_;
   std::vector<NumberedCall> calls_;
   std::vector<ValueId> outputs_;
+  std::vector<DimOrder> input_orders_;
+  std::vector<DimOrder> output_orders_;
   ValueId count_ = 0;
 };
 

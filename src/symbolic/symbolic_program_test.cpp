@@ -9,14 +9,15 @@
 #include <random>
 #include <vector>
 
+#include "base/failing_memory.hpp"
 #include "base/payload_header.hpp"
 #include "symbolic/symbolic_graph.hpp"
 
 namespace enn {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 SymbolicInteger symbol(const char* name) { return {0, str("Symbol('", name, "', integer=True)")}; }
 
@@ -82,6 +83,36 @@ TEST(SymbolicProgram, RunsWithEverySize) {
   }
 }
 
+TEST(SymbolicProgram, DimensionsMayLieInAnotherOrder) {
+  SymbolicGraph graph = sample();
+  graph.set_orders({{1, 0, 2}}, {{1, 0}});
+  const auto loaded = SymbolicProgram::load(graph.write());
+  ASSERT_TRUE(loaded.ok()) << loaded.status().message();
+  constexpr std::size_t kRows = 2;
+  constexpr std::size_t kColumns = 3;
+  const auto program = loaded.value()->specialize(std::vector<Shape>{{kRows, kColumns, 2}, {3}});
+  ASSERT_TRUE(program.ok()) << program.status().message();
+  EXPECT_THAT(program.value()->inputs()[0].shape, ElementsAre(kColumns, kRows, 2));
+  EXPECT_THAT(program.value()->outputs()[0].shape, ElementsAre(2 * kColumns, kRows));
+  EXPECT_THAT(program.value()->input_orders(), ElementsAre(ElementsAre(1, 0, 2)));
+  EXPECT_THAT(program.value()->output_orders(), ElementsAre(ElementsAre(1, 0)));
+  std::vector<float> x(kRows * kColumns * 2);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i);
+  const std::vector<float> y = run(*program.value(), x);
+  for (std::size_t row = 0; row < kRows; ++row) {
+    for (std::size_t column = 0; column < kColumns; ++column) {
+      const std::size_t from = (column * kRows + row) * 2;
+      EXPECT_EQ(y[2 * column * kRows + row], 2 * x[from + 1]);
+      EXPECT_EQ(y[(2 * column + 1) * kRows + row], x[from]);
+    }
+  }
+  graph.set_orders({{1, 0}}, {});
+  const auto refused = SymbolicProgram::load(graph.write());
+  ASSERT_TRUE(refused.ok());
+  EXPECT_THAT(refused.value()->specialize(std::vector<Shape>{{2, 3, 2}, {3}}).status().message(),
+              HasSubstr("entries are not an order of 3 dimensions"));
+}
+
 TEST(SymbolicProgram, TheProgramsOfTheLastSizesAreKept) {
   const auto loaded = SymbolicProgram::load(sample().write());
   ASSERT_TRUE(loaded.ok());
@@ -127,6 +158,27 @@ TEST(SymbolicProgram, MemoryIsLimited) {
     const Status status = loaded.value()->specialize(std::vector<Shape>{{elements}}).status();
     EXPECT_EQ(status.code(), Code::ResourceExhausted);
     EXPECT_THAT(status.message(), HasSubstr("bytes are allowed"));
+  }
+}
+
+// Each allocation of a load and a compilation fails once, then all that follow too. Not the small
+// ones: GCC 12's libstdc++ (its bug 112591) destroys a std::variant whose copy ran out of memory as
+// if it held something, and a node's attributes are such variants.
+TEST(SymbolicProgram, ExhaustedMemoryIsAnError) {
+  const std::vector<std::byte> payload = sample().write();
+  const std::vector<Shape> sizes{{2, 3, 2}, {3}};
+  for (const std::int64_t failures : {std::int64_t{1}, testing::kNever}) {
+    bool failed = true;
+    for (std::int64_t count = 0; failed; ++count) {
+      ASSERT_LT(count, 100'000);
+      const testing::FailingMemory memory(count, failures, 128);
+      const auto loaded = SymbolicProgram::load(payload);
+      const Status status =
+          loaded.ok() ? loaded.value()->specialize(sizes).status() : loaded.status();
+      failed = memory.failed();
+      ASSERT_TRUE(status.ok() ? !failed || failures == 1 : status.code() == Code::ResourceExhausted)
+          << status.message() << " after " << count << " allocations";
+    }
   }
 }
 

@@ -145,14 +145,6 @@ def test_wrong_inputs_at_run_time(small_network, inputs) -> None:
     assert ((actual - expected) / common.output_scale(small_network.quantized)).round().abs().max() <= 1
 
 
-def test_channels_last_input_at_run_time(small_network) -> None:
-    (x,) = small_network.inputs
-    pte = common.Pte(small_network.buffer)
-    with pytest.raises(ValueError, match=r"input 0 of shape .* takes contiguous tensors: pass it through"):
-        pte(x.to(memory_format=torch.channels_last))
-    assert torch.equal(pte(x), pte(x.to(memory_format=torch.channels_last).contiguous()))
-
-
 def test_wrong_inputs_of_the_core_program(small_network) -> None:
     payload = payload_of(small_network)
     program = _core.Program(payload)
@@ -196,13 +188,6 @@ def test_damaged_payload_inside_a_pte(small_network) -> None:
         damaged[start + offset] ^= 1
         with pytest.raises(RuntimeError):
             common.Pte(bytes(damaged))
-
-
-def test_channels_last_program_is_refused_when_lowering() -> None:
-    model = nn.Conv2d(3, 8, 3).eval()
-    inputs = (torch.randn(2, 3, 8, 8).to(memory_format=torch.channels_last),)
-    with pytest.raises(_core.EnnError, match="must be contiguous"):
-        lower(model, inputs)
 
 
 def test_saved_pte_loads_again(small_network, tmp_path) -> None:

@@ -12,6 +12,7 @@ from executorch.exir import to_edge_transform_and_lower
 from executorch.exir._serialize._program import deserialize_pte_binary
 from executorch.exir.schema import Tensor
 from executorch.exir.tensor import get_scalar_type
+from test_programs import Signal
 from torch import nn
 from torch.export import ExportedProgram
 from torch.nn import functional
@@ -133,6 +134,7 @@ PROGRAMS = {
     "bottleneck": lambda: quantized(Bottleneck(), (torch.randn(1, 3, 16, 16),)),
     "unfolded": lambda: unfolded(Bottleneck(), (torch.randn(1, 3, 16, 16),)),
     "trained": lambda: trained(Bottleneck(), (torch.randn(4, 3, 16, 16),)),
+    "signal": lambda: quantized(Signal(), (torch.randn(1, 2, 40),)),
     "encoder": lambda: quantized(Encoder(), (torch.randint(20, (1, 7)),)),
     "float": lambda: torch.export.export(Bottleneck().eval(), (torch.randn(2, 3, 8, 8),)),
     "shuffled": lambda: torch.export.export(Shuffled(), SHUFFLED),

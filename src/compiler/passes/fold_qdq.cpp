@@ -56,7 +56,10 @@ class QdqFolder {
           break;
         }
         // What the compiler does not compute would be quantized in every run.
-        if (graph_.value(moving.inputs[0]).is_constant()) break;
+        const Value& source = graph_.value(moving.inputs[0]);
+        if (source.is_constant()) break;
+        // A view of an input costs nothing, and the quantize behind it permutes an image as it goes.
+        if (source.producer == kNone && moving.op == Op::Reshape) break;
         Node& last = graph_.node(quantize);
         const TensorType type{graph_.value(last.outputs[0]).type.dtype,
                               graph_.value(moving.inputs[0]).type.shape};
@@ -178,6 +181,8 @@ class QdqFolder {
   [[nodiscard]] bool move_before_dequantize(NodeId id) {
     const Node node = graph_.node(id);
     if (!moves_one_operand(node)) return false;
+    // A view of a result costs nothing, and the dequantize before it permutes an image as it goes.
+    if (node.op == Op::Reshape && graph_.is_output(node.outputs[0])) return false;
     const ValueId source = quantized_source(node.inputs[0]);
     if (source == kNone || !graph_.value(source).quant->per_tensor()) return false;
     const DType dtype = graph_.value(source).type.dtype;
@@ -312,6 +317,13 @@ class QdqFolder {
     std::vector<ValueId> operands = quantized_operands(graph_.node(layer), dtype);
     if (operands.empty()) return false;
     attrs.set("function", std::string(to_string(function.op)));
+    if (function.op == Op::Prelu) {
+      const auto slopes = constant_floats(graph_, function.inputs[1]);
+      if (!slopes.ok() ||
+          !std::ranges::all_of(slopes.value(), [](float x) { return std::isfinite(x); }))
+        return false;
+      attrs.set("slopes", std::vector<double>(slopes.value().begin(), slopes.value().end()));
+    }
     if (function.attrs.has("alpha")) attrs.set("function_alpha", function.attrs.number("alpha"));
     fuse(id, layer, graph_.node(layer).op, std::move(operands), std::move(attrs));
     take_result(id, quantize);

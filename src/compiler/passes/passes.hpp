@@ -31,6 +31,10 @@ namespace enn {
 // A transposed convolution becomes a convolution that computes, for each input position, the
 // stride x stride results that begin there as channels, which a shuffle spreads out.
 [[nodiscard]] Status rewrite_transposed_convolution(Graph& graph);
+// What lies between two image operators is computed on images too, so that the reshapes of
+// widen_images cancel out: reshapes to [N, C, W] go behind elementwise operators, concatenations
+// and permutations, those to [N, C, 1, W] before them.
+[[nodiscard]] Status sink_reshapes(Graph& graph);
 // Every 8-bit value that is quantized or dequantized carries its parameters. A value that is
 // dequantized in two ways keeps the first; the others read a copy.
 [[nodiscard]] Status attach_quantization(Graph& graph);

@@ -12,7 +12,8 @@
 //   sum = fma(float(residual[n][p][q][k] - residual_zero_point), residual_multiplier,
 //             fma(float(acc), multiplier[k], bias[k]))
 //
-// and where there is a function, it is apply(function, sum) that is rounded, see ConvFunction.
+// and where there is a function, it is apply(function, sum) that is rounded, see ConvFunction; with
+// slopes, of channel k, it is sum > 0 ? sum : sum * slope[k].
 //
 // Positions outside the input contribute 0;
 // how much padding there is below and to the right follows from the output's size. The clamp
@@ -27,6 +28,7 @@
 #include <span>
 
 #include "base/cpu_features.hpp"
+#include "base/pack_cache.hpp"
 #include "enn/parallel.hpp"
 
 namespace enn {
@@ -48,7 +50,7 @@ struct ConvGeometry {
 // The factor of a function that is a product, of the real argument x.
 enum class ConvGate : std::uint8_t {
   None,           // no function
-  Slope,          // 1 for x > 0, else `slope`: leaky_relu
+  Slope,          // 1 for x > 0, else `slope`: leaky_relu, and prelu with the slope of the channel
   Hard,           // clamp(x / 6 + 1 / 2, 0, 1): hardswish, hardsigmoid
   Logistic,       // 1 / (1 + exp(-x)): silu, sigmoid
   Normal,         // the normal distribution: gelu
@@ -86,6 +88,12 @@ struct ConvProblem {
   std::int32_t residual_zero_point = 0;
   float residual_multiplier = 0;
   ConvFunction function;
+  const float* slopes =
+      nullptr;  // [out_c], finite: with a function of ConvGate::Slope, in its place
+  // Names the weight with its shape, the groups and the zero point.
+  PackSource weight_source;
+  // Names that, the zero point of the input and all that has one value per channel.
+  PackSource channel_source;
 };
 
 // What a kernel adds to its results before it rounds them: multiplier * (element - zero_point).
@@ -96,7 +104,7 @@ struct ConvResidual {
   float multiplier = 0;
 };
 
-// A convolution prepared for one kernel: it owns packed copies of weights, multipliers and biases.
+// A convolution prepared for one kernel. What it packs it shares with those of the same sources.
 class Conv {
  public:
   virtual ~Conv() = default;

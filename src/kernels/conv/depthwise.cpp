@@ -53,10 +53,11 @@ class DepthwiseConv final : public Conv {
         fill_taps(input, i, taps);
         DepthwiseRow row = row_;
         row.taps = taps;
-        row.weights = weights_.data();
-        row.init = init_.data();
-        row.multiplier = multiplier_.data();
-        row.bias = bias_.data();
+        row.weights = weights_->values.data();
+        row.init = lanes_->init.data();
+        row.multiplier = lanes_->multiplier.data();
+        row.bias = lanes_->bias.data();
+        if (!lanes_->slopes.empty()) row.slopes = lanes_->slopes.data();
         row.out = output + i * g.out_w * g.out_c;
         if (residual != nullptr) row.residual.elements = residual + i * g.out_w * g.out_c;
         kernel_.row(row);
@@ -89,38 +90,80 @@ class DepthwiseConv final : public Conv {
     }
   }
 
+  // DepthwiseRow::weights, and the sum of each lane's.
+  struct Weights {
+    std::vector<std::int16_t> values;
+    std::vector<std::int32_t> sums;
+  };
+
+  // use(lane, channel) for the lanes of all groups that stand for a channel.
+  template <typename Use>
+  void for_each_lane(const Use& use) const {
+    const std::int64_t channels = geometry_.in_c;
+    const std::int64_t width = kernel_.width;
+    for (std::int64_t group = 0; group * width < channels; ++group) {
+      const std::int64_t first =
+          std::max<std::int64_t>(std::min(group * width, channels - width), 0);
+      for (std::int64_t lane = 0; lane < width; ++lane) {
+        const std::int64_t c = first + kernel_.order[lane];
+        if (c < channels) use(group * width + lane, c);
+      }
+    }
+  }
+
+  [[nodiscard]] std::size_t lane_count() const {
+    return static_cast<std::size_t>(ceil_div(geometry_.in_c, kernel_.width) * kernel_.width);
+  }
+
   void pack(const ConvProblem& problem) {
+    weights_ = problem.weight_source.packed<Weights>(name_, [&] { return pack_weights(problem); });
+    lanes_ = problem.channel_source.packed<Lanes>(name_, [&] { return pack_lanes(problem); });
+  }
+
+  // One value for each lane; `slopes` is empty where there are none.
+  struct Lanes {
+    std::vector<std::int32_t> init;
+    std::vector<float> multiplier;
+    std::vector<float> bias;
+    std::vector<float> slopes;
+  };
+
+  [[nodiscard]] Lanes pack_lanes(const ConvProblem& problem) const {
+    Lanes out;
+    out.init.assign(lane_count(), 0);
+    out.multiplier.assign(lane_count(), 0.0F);
+    out.bias.assign(lane_count(), 0.0F);
+    if (problem.slopes != nullptr) out.slopes.assign(lane_count(), 0.0F);
+    for_each_lane([&](std::int64_t lane, std::int64_t c) {
+      out.multiplier.data()[lane] = problem.multiplier[c];
+      out.bias.data()[lane] = problem.bias[c];
+      if (problem.slopes != nullptr) out.slopes.data()[lane] = problem.slopes[c];
+      out.init.data()[lane] = -problem.input_zero_point * weights_->sums.data()[lane];
+    });
+    return out;
+  }
+
+  [[nodiscard]] Weights pack_weights(const ConvProblem& problem) const {
     const ConvGeometry& g = geometry_;
     const std::int64_t width = kernel_.width;
     const std::int64_t taps = row_.tap_count;
     const std::int64_t pairs = ceil_div(taps, 2);
-    const std::int64_t groups = ceil_div(g.in_c, width);
-    const auto lanes = static_cast<std::size_t>(groups * width);
-    weights_.assign(lanes * static_cast<std::size_t>(pairs * 2), 0);
-    init_.assign(lanes, 0);
-    multiplier_.assign(lanes, 0.0F);
-    bias_.assign(lanes, 0.0F);
-    for (std::int64_t group = 0; group < groups; ++group) {
-      const std::int64_t first = std::max<std::int64_t>(std::min(group * width, g.in_c - width), 0);
-      for (std::int64_t lane = 0; lane < width; ++lane) {
-        const std::int64_t c = first + kernel_.order[lane];
-        if (c >= g.in_c) continue;
-        const std::int64_t slot = group * width + lane;
-        multiplier_.data()[slot] = problem.multiplier[c];
-        bias_.data()[slot] = problem.bias[c];
-        std::int32_t sum = 0;
-        for (std::int64_t t = 0; t < taps; ++t) {
-          const std::int64_t s = t / g.kernel_h;
-          const std::int64_t r = t % g.kernel_h;
-          const std::int32_t w =
-              problem.weight[c * taps + r * g.kernel_w + s] - problem.weight_zero_point;
-          sum += w;
-          weights_.data()[((group * pairs + t / 2) * width + lane) * 2 + t % 2] =
-              static_cast<std::int16_t>(w);
-        }
-        init_.data()[slot] = -problem.input_zero_point * sum;
+    Weights out;
+    out.values.assign(lane_count() * static_cast<std::size_t>(pairs * 2), 0);
+    out.sums.assign(lane_count(), 0);
+    for_each_lane([&](std::int64_t lane, std::int64_t c) {
+      std::int16_t* values =
+          out.values.data() + lane / width * pairs * width * 2 + lane % width * 2;
+      for (std::int64_t t = 0; t < taps; ++t) {
+        const std::int64_t s = t / g.kernel_h;
+        const std::int64_t r = t % g.kernel_h;
+        const std::int32_t w =
+            problem.weight[c * taps + r * g.kernel_w + s] - problem.weight_zero_point;
+        out.sums.data()[lane] += w;
+        values[t / 2 * width * 2 + t % 2] = static_cast<std::int16_t>(w);
       }
-    }
+    });
+    return out;
   }
 
   const char* name_;
@@ -132,10 +175,8 @@ class DepthwiseConv final : public Conv {
   std::int64_t table_bytes_ = 0;  // per thread
   DepthwiseRow row_;              // what all rows have in common
   std::vector<std::uint8_t> padding_;
-  std::vector<std::int16_t> weights_;
-  std::vector<std::int32_t> init_;
-  std::vector<float> multiplier_;
-  std::vector<float> bias_;
+  std::shared_ptr<const Weights> weights_;
+  std::shared_ptr<const Lanes> lanes_;
 };
 
 }  // namespace

@@ -31,6 +31,7 @@ struct DepthwiseRow {
   std::uint8_t* out = nullptr;  // [pixels][channels]
   ConvResidual residual;
   ConvFunction function;
+  const float* slopes = nullptr;  // as multiplier, or null: see ConvProblem
 };
 
 struct DepthwiseKernel {

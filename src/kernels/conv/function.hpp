@@ -57,6 +57,14 @@ inline constexpr float kRounding = 12582912.0F;
   return x * sum;
 }
 
+// The function of one channel, which may have a slope of its own.
+[[nodiscard]] inline ConvFunction function_of_channel(const ConvFunction& f, const float* slopes,
+                                                      std::int64_t channel) noexcept {
+  ConvFunction out = f;
+  if (slopes != nullptr) out.slope = slopes[channel];
+  return out;
+}
+
 [[nodiscard]] inline float apply(const ConvFunction& f, float v) noexcept {
   if (f.gate == ConvGate::None) return v;
   v = std::fmax(v, f.floor);

@@ -97,29 +97,79 @@ class IgemmConv final : public Conv {
     }
   }
 
+  // Of the k-th output channel: its panel among those of all groups, and its place in there.
+  struct Column {
+    std::int64_t panel;
+    std::int64_t place;
+  };
+  [[nodiscard]] Column column_of(std::int64_t k) const {
+    const std::int64_t column = k % geometry_.group_out();
+    return {k / geometry_.group_out() * panels_ + column / kernel_.nr, column % kernel_.nr};
+  }
+
   void pack(const ConvProblem& problem) {
-    const std::int64_t nr = kernel_.nr;
-    const std::int64_t padded = geometry_.groups * panels_ * nr;
-    init_.assign(static_cast<std::size_t>(padded), 0);
-    multiplier_.assign(static_cast<std::size_t>(padded), 0.0F);
-    bias_.assign(static_cast<std::size_t>(padded), 0.0F);
-    weights_.assign(
+    weights_ =
+        problem.weight_source.packed<Weights>(name_, [&] { return pack_weights(problem.weight); });
+    columns_ = problem.channel_source.packed<Columns>(name_, [&] { return pack_columns(problem); });
+  }
+
+  // [groups][panels][nr] each; `slopes` is empty where there are none.
+  struct Columns {
+    std::vector<std::int32_t> init;
+    std::vector<float> multiplier;
+    std::vector<float> bias;
+    std::vector<float> slopes;
+  };
+
+  [[nodiscard]] Columns pack_columns(const ConvProblem& problem) const {
+    const auto padded = static_cast<std::size_t>(geometry_.groups * panels_ * kernel_.nr);
+    Columns out;
+    out.init.assign(padded, 0);
+    out.multiplier.assign(padded, 0.0F);
+    out.bias.assign(padded, 0.0F);
+    if (problem.slopes != nullptr) out.slopes.assign(padded, 0.0F);
+    for (std::int64_t k = 0; k < geometry_.out_c; ++k) {
+      const auto [panel, place] = column_of(k);
+      const std::int64_t slot = panel * kernel_.nr + place;
+      out.multiplier.data()[slot] = problem.multiplier[k];
+      out.bias.data()[slot] = problem.bias[k];
+      if (problem.slopes != nullptr) out.slopes.data()[slot] = problem.slopes[k];
+      if (kernel_.operands == IgemmOperands::U8S8) {
+        const std::int64_t correction =
+            input_zero_point_ * (geometry_.depth() * weight_zero_point_ - weights_->sums.data()[k]);
+        out.init.data()[slot] = static_cast<std::int32_t>(correction);
+      }
+    }
+    return out;
+  }
+
+  // [groups][panels][depth_units][nr][kr] from a multiple of 64 bytes on, and the sum of each
+  // output channel's weights.
+  struct Weights {
+    std::vector<std::byte> bytes;
+    std::vector<std::int64_t> sums;
+
+    [[nodiscard]] const std::byte* begin() const {
+      return reinterpret_cast<const std::byte*>(
+          round_up(reinterpret_cast<std::intptr_t>(bytes.data()), 64));
+    }
+  };
+
+  [[nodiscard]] Weights pack_weights(const std::int8_t* weight) const {
+    Weights out;
+    out.bytes.assign(
         static_cast<std::size_t>(geometry_.groups * panels_ * depth_units_ * unit_bytes_ + 64),
         std::byte{0});
+    const std::ptrdiff_t front = out.begin() - out.bytes.data();
+    const std::int64_t nr = kernel_.nr;
     const std::int64_t depth = geometry_.depth();
     for (std::int64_t k = 0; k < geometry_.out_c; ++k) {
-      const std::int64_t group = k / geometry_.group_out();
-      const std::int64_t column = k % geometry_.group_out();
-      const std::int64_t panel = group * panels_ + column / nr;
-      const std::int64_t slot = panel * nr + column % nr;
-      multiplier_.data()[slot] = problem.multiplier[k];
-      bias_.data()[slot] = problem.bias[k];
-      std::byte* base = packed_weights() + panel * depth_units_ * unit_bytes_;
-      const std::int8_t* source = problem.weight + k * depth;
+      const auto [panel, place] = column_of(k);
+      std::byte* base = out.bytes.data() + front + panel * depth_units_ * unit_bytes_;
+      const std::int8_t* source = weight + k * depth;
       std::int64_t sum = 0;
       for (std::int64_t d = 0; d < depth; ++d) {
-        const std::int64_t element =
-            (d / kernel_.kr * nr + column % nr) * kernel_.kr + d % kernel_.kr;
+        const std::int64_t element = (d / kernel_.kr * nr + place) * kernel_.kr + d % kernel_.kr;
         sum += source[d];
         if (kernel_.operands == IgemmOperands::S16) {
           const auto value = static_cast<std::int16_t>(source[d] - weight_zero_point_);
@@ -128,19 +178,9 @@ class IgemmConv final : public Conv {
           base[element] = static_cast<std::byte>(source[d]);
         }
       }
-      if (kernel_.operands == IgemmOperands::U8S8) {
-        const std::int64_t correction = input_zero_point_ * (depth * weight_zero_point_ - sum);
-        init_.data()[slot] = static_cast<std::int32_t>(correction);
-      }
+      out.sums.push_back(sum);
     }
-  }
-
-  [[nodiscard]] std::byte* packed_weights() {
-    return reinterpret_cast<std::byte*>(
-        round_up(reinterpret_cast<std::intptr_t>(weights_.data()), 64));
-  }
-  [[nodiscard]] const std::byte* packed_weights() const {
-    return const_cast<IgemmConv*>(this)->packed_weights();
+    return out;
   }
 
   void run_block(const std::uint8_t* input, const std::uint8_t* residual, std::uint8_t* output,
@@ -168,12 +208,13 @@ class IgemmConv final : public Conv {
     block.row_stride = row_stride_;
     block.row_init = needs_rows ? row_init : nullptr;
     block.rows = rows;
-    block.b = packed_weights() + index * depth_units_ * unit_bytes_;
+    block.b = weights_->begin() + index * depth_units_ * unit_bytes_;
     block.depth_units = depth_units_;
     block.block_units = block_units_;
-    block.init = init_.data() + index * kernel_.nr;
-    block.multiplier = multiplier_.data() + index * kernel_.nr;
-    block.bias = bias_.data() + index * kernel_.nr;
+    block.init = columns_->init.data() + index * kernel_.nr;
+    block.multiplier = columns_->multiplier.data() + index * kernel_.nr;
+    block.bias = columns_->bias.data() + index * kernel_.nr;
+    if (!columns_->slopes.empty()) block.slopes = columns_->slopes.data() + index * kernel_.nr;
     block.columns = std::min(panel_end * kernel_.nr, geometry_.group_out()) - panel * kernel_.nr;
     block.low = low_;
     block.high = high_;
@@ -210,10 +251,8 @@ class IgemmConv final : public Conv {
   std::int64_t serial_row_blocks_ = 1;
   std::int64_t parallel_row_blocks_ = 1;
   std::int64_t parallel_panel_blocks_ = 1;
-  std::vector<std::int32_t> init_;  // [groups][panels][nr], as the two below
-  std::vector<float> multiplier_;
-  std::vector<float> bias_;
-  std::vector<std::byte> weights_;  // [groups][panels][depth_units][nr][kr] from a 64-byte boundary
+  std::shared_ptr<const Columns> columns_;
+  std::shared_ptr<const Weights> weights_;
 };
 
 }  // namespace
@@ -258,6 +297,7 @@ void run_igemm_block(const IgemmKernel& kernel, const IgemmBlock& block) noexcep
     tile.init = block.init + column;
     tile.multiplier = block.multiplier + column;
     tile.bias = block.bias + column;
+    if (block.slopes != nullptr) tile.slopes = block.slopes + column;
     tile.columns = std::min(kernel.nr, block.columns - column);
     for (std::int64_t unit = 0; unit < block.depth_units; unit += block.block_units) {
       tile.depth = std::min(block.block_units, block.depth_units - unit);

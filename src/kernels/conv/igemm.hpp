@@ -46,6 +46,7 @@ struct IgemmTile {
   std::int64_t out_stride = 0;
   ConvResidual residual;
   ConvFunction function;
+  const float* slopes = nullptr;  // [nr], padded with zeros, or null: see ConvProblem
 };
 
 // Element types. S16: a = x - input_zero_point and b = w - weight_zero_point in int16; init and
@@ -107,6 +108,7 @@ struct IgemmBlock {
   std::int64_t out_stride = 0;
   ConvResidual residual;
   ConvFunction function;
+  const float* slopes = nullptr;  // [panels * nr], or null
 };
 void run_igemm_block(const IgemmKernel& kernel, const IgemmBlock& block) noexcept;
 

@@ -13,9 +13,21 @@ class ReferenceConv final : public Conv {
  public:
   explicit ReferenceConv(const ConvProblem& problem)
       : problem_(problem),
-        weight_(problem.weight, problem.weight + problem.geometry.out_c * problem.geometry.depth()),
+        weight_(problem.weight_source.packed<std::vector<std::int8_t>>(
+            "conv_u8_s8_u8_reference",
+            [&] {
+              const std::int64_t count = problem.geometry.out_c * problem.geometry.depth();
+              return std::vector<std::int8_t>(problem.weight, problem.weight + count);
+            })),
         multiplier_(problem.multiplier, problem.multiplier + problem.geometry.out_c),
-        bias_(problem.bias, problem.bias + problem.geometry.out_c) {}
+        bias_(problem.bias, problem.bias + problem.geometry.out_c) {
+    if (problem.slopes != nullptr) {
+      slopes_.assign(problem.slopes, problem.slopes + problem.geometry.out_c);
+      problem_.slopes = slopes_.data();
+    }
+    problem_.weight_source = {};
+    problem_.channel_source = {};
+  }
 
   const char* name() const noexcept override { return "conv_u8_s8_u8_reference"; }
   std::size_t scratch_bytes() const noexcept override { return 0; }
@@ -33,9 +45,9 @@ class ReferenceConv final : public Conv {
             sum = std::fma(static_cast<float>(residual[i] - problem_.residual_zero_point),
                            problem_.residual_multiplier, sum);
           }
-          output[i] = static_cast<std::uint8_t>(
-              round_and_clamp(apply(problem_.function, sum), problem_.output_zero_point,
-                              problem_.output_min, problem_.output_max));
+          const ConvFunction f = function_of_channel(problem_.function, problem_.slopes, k);
+          output[i] = static_cast<std::uint8_t>(round_and_clamp(
+              apply(f, sum), problem_.output_zero_point, problem_.output_min, problem_.output_max));
         }
       }
     });
@@ -57,7 +69,7 @@ class ReferenceConv final : public Conv {
         if (w < 0 || w >= g.in_w) continue;
         const std::uint8_t* x =
             input + ((n * g.in_h + h) * g.in_w + w) * g.in_c + k / g.group_out() * cg;
-        const std::int8_t* y = weight_.data() + ((k * g.kernel_h + r) * g.kernel_w + s) * cg;
+        const std::int8_t* y = weight_->data() + ((k * g.kernel_h + r) * g.kernel_w + s) * cg;
         for (std::int64_t c = 0; c < cg; ++c) {
           acc += (x[c] - problem_.input_zero_point) * (y[c] - problem_.weight_zero_point);
         }
@@ -67,9 +79,10 @@ class ReferenceConv final : public Conv {
   }
 
   ConvProblem problem_;
-  std::vector<std::int8_t> weight_;
+  std::shared_ptr<const std::vector<std::int8_t>> weight_;
   std::vector<float> multiplier_;
   std::vector<float> bias_;
+  std::vector<float> slopes_;
 };
 
 }  // namespace

@@ -39,6 +39,7 @@ struct Case {
   Fill fill = Fill::Random;
   bool adds_residual = false;
   ConvFunction function;
+  bool has_slopes = false;  // of each channel, beside a function of ConvGate::Slope
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& c) {
@@ -50,7 +51,8 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
              << g.dilation_h << 'x' << g.dilation_w << " zx " << c.input_zero_point << " zw "
              << c.weight_zero_point << " zy " << c.output_zero_point
              << (c.adds_residual ? " with residual" : "") << " gate "
-             << static_cast<int>(c.function.gate) << " seed " << testing::test_seed();
+             << static_cast<int>(c.function.gate) << (c.has_slopes ? " with slopes" : "")
+             << " seed " << testing::test_seed();
 }
 
 // leaky_relu, hardsigmoid, hardswish, sigmoid, silu, gelu and its tanh approximation, in steps that
@@ -98,7 +100,8 @@ struct Operands {
         residual(elements(test.adds_residual ? test.g.pixels() * test.g.out_c : 0)),
         weight(elements(test.g.out_c * test.g.depth())),
         multiplier(elements(test.g.out_c)),
-        bias(elements(test.g.out_c)) {
+        bias(elements(test.g.out_c)),
+        slopes(elements(test.has_slopes ? test.g.out_c : 0)) {
     Random random(stream);
     if (test.fill == Fill::Extreme) {
       std::memset(input.data(), 255, input.size());
@@ -113,6 +116,7 @@ struct Operands {
     random.fill(multiplier.span(), 0.2F * spread, 2.0F * spread);
     random.fill(bias.span(), -40.0F, 40.0F);
     random.fill(residual.span(), 0, 255);
+    random.fill(slopes.span(), -1.0F, 1.5F);
     problem.geometry = test.g;
     problem.weight = weight.data();
     problem.multiplier = multiplier.data();
@@ -125,6 +129,7 @@ struct Operands {
     problem.residual_zero_point = 100;
     problem.residual_multiplier = 0.37F;
     problem.function = test.function;
+    if (test.has_slopes) problem.slopes = slopes.data();
   }
 
   static std::size_t elements(std::int64_t count) { return static_cast<std::size_t>(count); }
@@ -134,6 +139,7 @@ struct Operands {
   Guarded<std::int8_t> weight;
   Guarded<float> multiplier;
   Guarded<float> bias;
+  Guarded<float> slopes;
   ConvProblem problem;
 };
 
@@ -184,7 +190,9 @@ std::vector<std::uint8_t> naive(const Case& test, const Operands& operands) {
                                          static_cast<long double>(problem.residual_multiplier) +
                                      sum);
           }
-          long double v = std::nearbyint(apply(problem.function, sum));
+          long double v = problem.slopes != nullptr
+                              ? std::nearbyint(sum > 0 ? sum : sum * problem.slopes[k])
+                              : std::nearbyint(apply(problem.function, sum));
           v += test.output_zero_point;
           v = std::min<long double>(std::max<long double>(v, test.output_min), test.output_max);
           out.push_back(static_cast<std::uint8_t>(v));
@@ -276,6 +284,11 @@ std::vector<Case> cases() {
   for (std::size_t i = 0, count = all.size(); i < count; i += 2) {
     all.push_back(all[i]);
     all.back().function = kFunctions[i / 2 % kFunctions.size()];
+  }
+  for (std::size_t i = 0, count = all.size(); i < count; i += 5) {
+    all.push_back(all[i]);
+    all.back().function = kFunctions[0];
+    all.back().has_slopes = true;
   }
   return all;
 }

@@ -143,7 +143,8 @@ inline void depthwise_group(const DepthwiseRow& row, std::int64_t group, std::in
       depthwise_sums<Dot, kTaps>(row, group, channel, count, start + i, sums);
       for (int v = 0; v < 4; ++v) _mm256_store_ps(block + i * 32 + v * 8, sums[v]);
     }
-    apply_function(row.function, block, pixels * 32);
+    apply_function(row.function, row.slopes != nullptr ? row.slopes + group * 32 : nullptr, block,
+                   pixels * 32);
     for (std::int64_t i = 0; i < pixels; ++i) {
       __m256 sums[4];
       for (int v = 0; v < 4; ++v) sums[v] = _mm256_load_ps(block + i * 32 + v * 8);

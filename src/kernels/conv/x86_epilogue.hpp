@@ -37,14 +37,15 @@ inline Floats32 log2_odds_against32(const Floats32& x) {
   }
 }
 
+// `slopes` of ConvGate::Slope, one for each lane.
 template <ConvGate kGate>
-inline Floats32 apply32(const ConvFunction& f, Floats32 v) {
+inline Floats32 apply32(const ConvFunction& f, const Floats32& slopes, Floats32 v) {
   const Floats32 one = splat32(1.0F);
   v = max(v, splat32(f.floor));
   const Floats32 factor = f.multiplies ? v : splat32(f.unit);
   const Floats32 x = v * splat32(f.step);
   if constexpr (kGate == ConvGate::Slope) {
-    return factor * where_positive(v, one, splat32(f.slope));
+    return factor * where_positive(v, one, slopes);
   } else if constexpr (kGate == ConvGate::Hard) {
     const Floats32 line = fma(x, splat32(1.0F / 6.0F), splat32(0.5F));
     return factor * min(max(line, splat32(0.0F)), one);
@@ -54,28 +55,32 @@ inline Floats32 apply32(const ConvFunction& f, Floats32 v) {
 }
 
 template <ConvGate kGate>
-inline void apply_each(const ConvFunction& f, float* values, std::int64_t count) {
+inline void apply_each(const ConvFunction& f, const float* slopes, float* values,
+                       std::int64_t count) {
   const ConvFunction function = f;
+  const Floats32 lanes = slopes != nullptr ? load32(slopes) : splat32(f.slope);
   for (std::int64_t i = 0; i < count; i += 32) {
-    store32(values + i, apply32<kGate>(function, load32(values + i)));
+    store32(values + i, apply32<kGate>(function, lanes, load32(values + i)));
   }
 }
 
-// function.hpp's apply() in place, to `count` values, a multiple of 32.
-[[gnu::noinline]] void apply_function(const ConvFunction& f, float* values, std::int64_t count) {
+// function.hpp's apply() in place, to `count` values, a multiple of 32. `slopes`, unless null, are
+// those of 32 values in a row.
+[[gnu::noinline]] void apply_function(const ConvFunction& f, const float* slopes, float* values,
+                                      std::int64_t count) {
   switch (f.gate) {
     case ConvGate::None:
       return;
     case ConvGate::Slope:
-      return apply_each<ConvGate::Slope>(f, values, count);
+      return apply_each<ConvGate::Slope>(f, slopes, values, count);
     case ConvGate::Hard:
-      return apply_each<ConvGate::Hard>(f, values, count);
+      return apply_each<ConvGate::Hard>(f, slopes, values, count);
     case ConvGate::Logistic:
-      return apply_each<ConvGate::Logistic>(f, values, count);
+      return apply_each<ConvGate::Logistic>(f, slopes, values, count);
     case ConvGate::Normal:
-      return apply_each<ConvGate::Normal>(f, values, count);
+      return apply_each<ConvGate::Normal>(f, slopes, values, count);
     case ConvGate::CubicLogistic:
-      return apply_each<ConvGate::CubicLogistic>(f, values, count);
+      return apply_each<ConvGate::CubicLogistic>(f, slopes, values, count);
   }
 }
 
@@ -133,7 +138,12 @@ template <typename Value>
 [[gnu::noinline]] void finish_with_function(const IgemmTile& tile, int nr) {
   auto* sums = reinterpret_cast<float*>(tile.partial);
   const int rows = static_cast<int>(tile.rows);
-  apply_function(tile.function, sums, (rows * nr + 31) / 32 * 32);
+  alignas(64) float slopes[32];
+  if (tile.slopes != nullptr) {
+    for (int i = 0; i < 32; ++i) slopes[i] = tile.slopes[i % nr];  // nr is 16 or 32
+  }
+  apply_function(tile.function, tile.slopes != nullptr ? slopes : nullptr, sums,
+                 (rows * nr + 31) / 32 * 32);
   const TileRounding rounding(tile);
   for (int row = 0; row < rows; row += 2) {
     for (int column = 0; column < tile.columns; column += 2 * kRegisterFloats) {

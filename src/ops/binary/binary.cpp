@@ -45,15 +45,21 @@ bool compares(const Node& node) {
   return binary && is_comparison(binary->op);
 }
 
-// The weight of prelu as one that broadcasts: along dimension 1 of the input.
+// With one slope it is a function of one 8-bit value.
+Status lower_prelu_table(const Graph& graph, const Node& node, ProgramBuilder& builder) {
+  ENN_ASSIGN(const std::vector<float> slope, constant_floats(graph, node.inputs[1]));
+  return lower_table(graph, node, builder,
+                     [&](float x) { return apply_f32<BinaryOp::Prelu>(x, slope.front()); });
+}
+
+}  // namespace
+
 Shape prelu_weight_shape(const Shape& input, const Shape& weight) {
   if (weight.size() != 1 || input.size() < 2) return weight;
   Shape shape(input.size() - 1, 1);
   shape[0] = weight[0];
   return shape;
 }
-
-}  // namespace
 
 DType compute_dtype(const Graph& graph, const Node& node) {
   if (node.attrs.boolean("logical")) return DType::Bool;
@@ -147,9 +153,14 @@ Traits traits_binary(const Graph&, const Node& node) {
   return {LayoutRule::Same, exact ? QuantizedForm::Computes : QuantizedForm::None};
 }
 
-Status lower_binary(const Graph&, const Node& node, ProgramBuilder& builder) {
+Status lower_binary(const Graph& graph, const Node& node, ProgramBuilder& builder) {
   const auto binary = binary_of(node.op);
   if (!binary) return error(Code::Internal, "node '", node.name, "' was not decomposed");
+  if (node.op == Op::Prelu && graph.value(node.outputs[0]).quant &&
+      graph.value(node.inputs[1]).is_constant() &&
+      numel(graph.value(node.inputs[1]).type.shape) == 1) {
+    return lower_prelu_table(graph, node, builder);
+  }
   program::BinaryT op;
   op.kind = binary->kind;
   op.a = builder.read(node.inputs[0]);

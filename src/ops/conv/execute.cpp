@@ -66,10 +66,47 @@ Result<ConvFunction> function_of(const program::Conv2D& op, const TensorInfo& ou
   }
 }
 
+// The constants with one value for each output channel, and the function that uses the slopes.
+struct Channels {
+  std::vector<float> multiplier;
+  std::vector<float> bias;
+  std::vector<float> slopes;
+  ConvFunction function;
+};
+
+Result<Channels> bind_channels(const program::Conv2D& op, Binder& binder, std::int64_t count,
+                               const TensorInfo& output) {
+  Channels out;
+  ENN_ASSIGN(out.function, function_of(op, output));
+  ENN_ASSIGN(out.multiplier,
+             shared_float_constant("Conv2D multiplier", binder, op.multiplier(), count));
+  ENN_ASSIGN(out.bias, shared_float_constant("Conv2D bias", binder, op.bias(), count));
+  if (op.slope() == UINT32_MAX) return Channels(std::move(out));
+  if (op.function()) return error(Code::InvalidProgram, "Conv2D has a function beside its slopes");
+  ENN_ASSIGN(out.slopes, shared_float_constant("Conv2D slope", binder, op.slope(), count));
+  out.function = conv_function(ConvGate::Slope, true, output.scale);
+  return Channels(std::move(out));
+}
+
+// What is packed of them, and of the weight for the zero point of the input.
+Result<PackSource> channel_source(const program::Conv2D& op, Binder& binder,
+                                  const PackSource& weight, std::int32_t input_zero_point) {
+  std::string packing = str("channels of ", weight.name, " zero point ", input_zero_point);
+  for (const std::uint32_t id : {op.bias(), op.slope()}) {
+    if (id == UINT32_MAX) continue;
+    ENN_ASSIGN(const TensorInfo* tensor, binder.tensor(id));
+    packing += str(' ', tensor->offset);
+  }
+  ENN_ASSIGN(const TensorInfo* multiplier, binder.tensor(op.multiplier()));
+  ENN_ASSIGN(auto packed, binder.packed_constant(*multiplier, packing));
+  return PackSource(std::move(packed.source));
+}
+
 }  // namespace
 
 Result<OperatorPtr> bind_conv2d(const program::Conv2D& op, Binder& binder) {
-  ENN_ASSIGN(const ConvOperands operands, bind_conv_operands("Conv2D", op, binder));
+  ENN_ASSIGN(const ConvOperands operands,
+             bind_conv_operands("Conv2D", op, binder, op.weight_zero_point()));
   const TensorInfo& input = *operands.input;
   const TensorInfo& output = *operands.output;
   const ConvGeometry& g = operands.geometry;
@@ -78,9 +115,7 @@ Result<OperatorPtr> bind_conv2d(const program::Conv2D& op, Binder& binder) {
   ENN_TRY(check_dtype("Conv2D output", output, {program::DType_UInt8}));
   ENN_TRY(check_quantization("Conv2D input", input));
   ENN_TRY(check_quantization("Conv2D output", output));
-  ENN_ASSIGN(const auto multiplier,
-             float_constant("Conv2D multiplier", binder, op.multiplier(), g.out_c));
-  ENN_ASSIGN(const auto bias, float_constant("Conv2D bias", binder, op.bias(), g.out_c));
+  ENN_ASSIGN(const Channels channels, bind_channels(op, binder, g.out_c, output));
   if (op.weight_zero_point() < -128 || op.weight_zero_point() > 127) {
     return error(Code::InvalidProgram, "Conv2D has weight zero point ", op.weight_zero_point(),
                  ", outside int8");
@@ -88,13 +123,18 @@ Result<OperatorPtr> bind_conv2d(const program::Conv2D& op, Binder& binder) {
   if (op.output_min() > op.output_max()) {
     return error(Code::InvalidProgram, "Conv2D has output_min above output_max");
   }
-  ENN_TRY(check_accumulator(g, operands.weight_bytes, op.weight_zero_point()));
+  const auto& [weight_bytes, first, source] = operands.packed;
+  if (first) ENN_TRY(check_accumulator(g, weight_bytes, op.weight_zero_point()));
 
   ConvProblem problem;
   problem.geometry = g;
-  problem.weight = reinterpret_cast<const std::int8_t*>(operands.weight_bytes.data());
-  problem.multiplier = multiplier.data();
-  problem.bias = bias.data();
+  problem.weight = reinterpret_cast<const std::int8_t*>(weight_bytes.data());
+  problem.weight_source = source;
+  ENN_ASSIGN(problem.channel_source, channel_source(op, binder, source, input.zero_point));
+  problem.multiplier = channels.multiplier.data();
+  problem.bias = channels.bias.data();
+  problem.function = channels.function;
+  if (!channels.slopes.empty()) problem.slopes = channels.slopes.data();
   problem.weight_zero_point = op.weight_zero_point();
   problem.input_zero_point = input.zero_point;
   problem.output_zero_point = output.zero_point;
@@ -105,7 +145,6 @@ Result<OperatorPtr> bind_conv2d(const program::Conv2D& op, Binder& binder) {
     problem.residual_zero_point = residual->zero_point;
     problem.residual_multiplier = op.residual_multiplier();
   }
-  ENN_ASSIGN(problem.function, function_of(op, output));
   std::unique_ptr<Conv> conv = make_conv(problem, binder.features(), binder.max_threads());
   binder.request_scratch(conv->scratch_bytes());
   const char* name = conv->name();

@@ -10,19 +10,21 @@ struct ConvOperands {
   const TensorInfo* input = nullptr;
   const TensorInfo* weight = nullptr;
   const TensorInfo* output = nullptr;
-  std::span<const std::byte> weight_bytes;
+  Binder::PackedConstant packed;  // of the weight
   ConvGeometry geometry;
 };
 
-// Fills in everything but dtypes, which are the caller's to check, and reports the cost.
+// Fills in everything but dtypes, which are the caller's to check, and reports the cost. What
+// `packed` is checked for may depend on the shapes, the groups and the zero point of the weight
+// alone.
 template <typename Table>
 [[nodiscard]] Result<ConvOperands> bind_conv_operands(std::string_view name, const Table& op,
-                                                      Binder& binder) {
+                                                      Binder& binder,
+                                                      std::int32_t weight_zero_point) {
   ConvOperands operands;
   ENN_ASSIGN(operands.input, binder.tensor(op.input()));
   ENN_ASSIGN(operands.weight, binder.tensor(op.weight()));
   ENN_ASSIGN(operands.output, binder.result(op.output()));
-  ENN_ASSIGN(operands.weight_bytes, binder.constant(*operands.weight));
   const TensorInfo& input = *operands.input;
   const TensorInfo& weight = *operands.weight;
   const TensorInfo& output = *operands.output;
@@ -56,6 +58,9 @@ template <typename Table>
   }
   ENN_TRY(check_window(name, {g.in_h, g.out_h, g.kernel_h, g.stride_h, g.pad_top, g.dilation_h}));
   ENN_TRY(check_window(name, {g.in_w, g.out_w, g.kernel_w, g.stride_w, g.pad_left, g.dilation_w}));
+  ENN_ASSIGN(operands.packed,
+             binder.packed_constant(weight, str(name, list_str(weight.shape), " groups ", g.groups,
+                                                " zero point ", weight_zero_point)));
   binder.report_cost(saturating_product(static_cast<std::uint64_t>(output.numel),
                                         static_cast<std::uint64_t>(g.depth())));
   return operands;

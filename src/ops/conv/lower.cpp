@@ -92,7 +92,13 @@ Status lower_quantized(const Graph& graph, const Node& node, ProgramBuilder& bui
     op.residual_multiplier =
         static_cast<float>(static_cast<double>(graph.value(residual).quant->scale()) / step);
   }
-  if (node.attrs.has("function")) {
+  if (const AttributeValue* slopes = node.attrs.find("slopes")) {
+    const auto& values = std::get<std::vector<double>>(*slopes);
+    std::vector<float> slope(channels, static_cast<float>(values.front()));
+    for (std::size_t i = 0; i < channels && values.size() > 1; ++i)
+      slope[i] = static_cast<float>(values[i]);
+    op.slope = builder.constant_f32(slope);
+  } else if (node.attrs.has("function")) {
     const auto function = op_from_string(node.attrs.text("function"));
     op.function = function ? unary_kind(*function) : std::nullopt;
     op.function_alpha = static_cast<float>(node.attrs.number("function_alpha"));

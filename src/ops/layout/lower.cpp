@@ -41,7 +41,11 @@ Status lower_layout(const Graph& graph, const Node& node, ProgramBuilder& builde
       return lower_permutation(graph, node, builder, layout_permutation(input, output));
     case Op::Permute: {
       const std::vector<std::int64_t> dims = node.attrs.integers("dims");
-      return lower_permutation(graph, node, builder, {dims.begin(), dims.end()});
+      std::vector<std::uint32_t> perm(dims.size());
+      for (std::size_t d = 0; d < dims.size(); ++d) {
+        perm[physical_dim(output, static_cast<std::int64_t>(d))] = physical_dim(input, dims[d]);
+      }
+      return lower_permutation(graph, node, builder, std::move(perm));
     }
     default:
       break;

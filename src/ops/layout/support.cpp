@@ -18,8 +18,9 @@ std::optional<std::string> support_layout(const Graph& graph, const Node& node) 
 
 Traits traits_layout(const Graph&, const Node& node) {
   switch (node.op) {
-    case Op::Reshape:
     case Op::Permute:
+      return {LayoutRule::Free, QuantizedForm::Moves};
+    case Op::Reshape:
     case Op::Stack:
       return {LayoutRule::Contiguous, QuantizedForm::Moves};
     default:

@@ -39,15 +39,19 @@ Result<OperatorPtr> bind_lut(const program::Lut& op, Binder& binder) {
   if (table->dtype != program::DType_UInt8 || table->numel != 256) {
     return error(Code::InvalidProgram, "Lut table (tensor ", table->id, ") is not uint8[256]");
   }
-  ENN_ASSIGN(const std::span<const std::byte> bytes, binder.constant(*table));
-  std::array<std::uint8_t, 256> values{};
-  std::memcpy(values.data(), bytes.data(), values.size());
+  ENN_ASSIGN(const auto packed, binder.packed_constant(*table, "table"));
+  using Table = std::array<std::uint8_t, 256>;
+  const auto values = packed.source.packed<Table>("bytes", [&] {
+    Table out{};
+    std::memcpy(out.data(), packed.bytes.data(), out.size());
+    return out;
+  });
   const auto& kernel = best_kernel(kLutKernels, binder.features());
   return make_operator(kernel.name, [values, run = kernel.run, input, output](const Frame& frame) {
     const auto* in = reinterpret_cast<const std::uint8_t*>(frame.read(*input));
     auto* out = reinterpret_cast<std::uint8_t*>(frame.write(*output));
     split(*frame.parallel, input->numel, 1, [&](std::int64_t begin, std::int64_t end) {
-      run(values.data(), in + begin, out + begin, end - begin);
+      run(values->data(), in + begin, out + begin, end - begin);
     });
   });
 }
