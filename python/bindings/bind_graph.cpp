@@ -12,6 +12,7 @@
 #include "arguments.hpp"
 #include "bindings.hpp"
 #include "ir/graph.hpp"
+#include "ops/common.hpp"
 #include "ops/import.hpp"
 #include "ops/matmul/decompose_attention.hpp"
 
@@ -130,6 +131,8 @@ void bind_graph(nb::module_& module) {
           "An integer that is computed from sizes, for graphs that are partitioned; returns the "
           "node and its value.")
       .def("set_outputs", &Graph::set_outputs, nb::arg("values"))
+      .def("is_constant_expression", &is_constant_expression, nb::arg("value"),
+           "Whether a value is a constant or computed from constants when compiling.")
       .def("verify", [](const Graph& graph) { check(verify(graph)); })
       .def("__str__", [](const Graph& graph) { return print(graph); })
       .def_static(

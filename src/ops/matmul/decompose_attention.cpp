@@ -25,7 +25,6 @@ class AttentionDecomposition {
   Result<std::optional<std::vector<DecompositionStep>>> run() {
     const Arguments args(call_);
     ENN_ASSIGN(const double dropout, args.number("dropout_p", 0.0));
-    if (dropout != 0.0) return std::optional<std::vector<DecompositionStep>>();
     ENN_ASSIGN(const ValueId query, args.tensor("query"));
     ENN_ASSIGN(ValueId key, args.tensor("key"));
     ENN_ASSIGN(ValueId value, args.tensor("value"));
@@ -64,10 +63,16 @@ class AttentionDecomposition {
       masked = true;
     }
     // A row that is masked as a whole gives 0, as in torch.
-    const ValueId weights =
+    ValueId weights =
         add(masked ? "aten._safe_softmax.default" : "aten.softmax.int",
             masked ? "_safe_softmax_default" : "softmax_int",
             {{"self", TensorArgument{scores}}, {"dim", std::int64_t{-1}}}, type_of(scores));
+    if (dropout != 0.0) {
+      // The attention itself has no mode: it drops whenever it runs.
+      weights = add("aten.dropout.default", "dropout_default",
+                    {{"input", TensorArgument{weights}}, {"p", dropout}, {"train", true}},
+                    type_of(weights));
+    }
     ENN_ASSIGN(const ValueId result, product(weights, value));
     if (type_of(result) != call_.results.front()) {
       return error(Code::InvalidArgument, "node '", call_.name, "' (", call_.target, ") gives ",

@@ -21,9 +21,9 @@ struct DecompositionStep {
 inline constexpr const char* kAttentionTarget = "aten.scaled_dot_product_attention.default";
 
 // softmax(q k^T scale + mask) v, as torch documents it, so that each operator of it can be
-// quantized; the last step makes the result. Nothing for attention with dropout, and where sizes
-// that only a run knows (kDynamicSize) would be written into the steps. `call` has the target
-// kAttentionTarget; its tensors are values of `graph`.
+// quantized; the last step makes the result. Dropout is a step of its own, in training mode.
+// Nothing where sizes that only a run knows (kDynamicSize) would be written into the steps. `call`
+// has the target kAttentionTarget; its tensors are values of `graph`.
 [[nodiscard]] Result<std::optional<std::vector<DecompositionStep>>> decompose_attention(
     const Graph& graph, const Call& call);
 
