@@ -15,6 +15,7 @@
 #include "bindings.hpp"
 #include "ir/graph.hpp"
 #include "ops/decompositions/decompositions.hpp"
+#include "ops/common.hpp"
 #include "ops/import.hpp"
 
 namespace enn::python {
@@ -145,6 +146,8 @@ void bind_graph(nb::module_& module) {
           "An integer that is computed from sizes, for graphs that are partitioned; returns the "
           "node and its value.")
       .def("set_outputs", &Graph::set_outputs, nb::arg("values"))
+      .def("is_constant_expression", &is_constant_expression, nb::arg("value"),
+           "Whether a value is a constant or computed from constants when compiling.")
       .def("verify", [](const Graph& graph) { check(verify(graph)); })
       .def("__str__", [](const Graph& graph) { return print(graph); })
       .def_static(

@@ -105,11 +105,11 @@ class Calibrator {
     return arrays_of(std::move(outputs));
   }
 
-  [[nodiscard]] auto qparams(std::size_t observer) const {
-    return numbers(take(calibration_.observer(observer)->qparams()));
+  // Borrowed: it lives as long as this.
+  [[nodiscard]] RangeObserver& observer(std::size_t observer) {
+    return *calibration_.observer(observer);
   }
-
-  [[nodiscard]] const BiasCorrection& correction(std::size_t layer) const {
+  [[nodiscard]] BiasCorrection& correction(std::size_t layer) {
     return calibration_.corrections().at(layer);
   }
 
@@ -137,6 +137,11 @@ void bind_bias_correction(nb::module_& module) {
   nb::class_<BiasCorrection>(module, "BiasCorrection",
                              "The correction of a layer's bias, and the means of its input.")
       .def_prop_ro("node", &BiasCorrection::node)
+      .def("save", [](const BiasCorrection& correction) { return correction.save().dump(); })
+      .def("load",
+           [](BiasCorrection& correction, const std::string& state) {
+             check(correction.load(take(parse_object(state, "means of a layer's input"))));
+           })
       .def("__deepcopy__",
            [](const BiasCorrection& correction, const nb::handle&) { return correction; })
       .def(
@@ -151,9 +156,29 @@ void bind_bias_correction(nb::module_& module) {
 }
 
 void bind_observers(nb::module_& module) {
+  nb::enum_<Observed>(module, "Observed", "What an observer saw.")
+      .value("NOTHING", Observed::Nothing)
+      .value("FINITE", Observed::Finite)
+      .value("NAN", Observed::Nan)
+      .value("INFINITE", Observed::Infinite);
+  module.def("observed_between",
+             [](const std::vector<float>& lows, const std::vector<float>& highs) {
+               if (lows.size() != highs.size()) {
+                 raise(error(Code::InvalidArgument, "there are ", lows.size(), " lower and ",
+                             highs.size(), " upper bounds"));
+               }
+               return observed_between(lows, highs);
+             });
+  module.def(
+      "check_observed",
+      [](const std::vector<std::pair<std::string, Observed>>& values) {
+        check(check_observed(values));
+      },
+      nb::arg("values"),
+      "Raises unless each of [(name, Observed)] is finite; names all that saw nothing.");
   nb::class_<RangeObserver>(module, "Observer", "What is kept of the values that a tensor had.")
       .def("observe", &observe, nb::arg("values"), nb::arg("threads") = 1)
-      .def_prop_ro("empty", &RangeObserver::empty)
+      .def_prop_ro("observed", &RangeObserver::observed)
       .def("merge", [](RangeObserver& observer,
                        const RangeObserver& other) { check(observer.merge(other)); })
       .def("save", [](const RangeObserver& observer) { return observer.save().dump(); })
@@ -177,8 +202,10 @@ void bind_observers(nb::module_& module) {
            nb::arg("graph"), nb::arg("specs"), nb::arg("sites"), nb::arg("corrected"),
            nb::arg("threads") = 1)
       .def("run", &Calibrator::run, nb::arg("inputs"))
-      .def("qparams", &Calibrator::qparams, nb::arg("observer"))
-      .def("correction", &Calibrator::correction, nb::arg("layer"), nb::rv_policy::copy);
+      .def("observer", &Calibrator::observer, nb::arg("observer"),
+           nb::rv_policy::reference_internal)
+      .def("correction", &Calibrator::correction, nb::arg("layer"),
+           nb::rv_policy::reference_internal);
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ using NodeSpecs = std::vector<std::tuple<NodeId, OperandSpecs, std::optional<Spe
 std::tuple<InputSpecs, NodeSpecs, std::vector<BiasCorrection>> annotate_graph(
     const EnnQuantizer& quantizer, const Graph& graph) {
   check(verify(graph));
+  check(check_not_quantized(graph));
   check(quantizer.check_patterns(graph));
   const Annotations annotations = quantizer.annotate(graph);
   InputSpecs inputs;

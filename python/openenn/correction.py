@@ -8,10 +8,10 @@ from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e.observer import ObserverBase
 
 from openenn import _core
-from openenn.observers import spec_of
+from openenn.observers import CoreState, note_value, spec_of
 
 
-class BiasCorrector(ObserverBase):
+class BiasCorrector(CoreState, ObserverBase):
     """The bias of a layer; sees the layer's input on the way, and makes the bias anew when the model is converted."""
 
     def __init__(self, correction: _core.BiasCorrection, weight: str, weight_observer: ObserverBase) -> None:
@@ -25,6 +25,9 @@ class BiasCorrector(ObserverBase):
         """`bias` as it is."""
         self.correction.add(values.detach().contiguous())
         return bias
+
+    def _core_state(self) -> _core.BiasCorrection:
+        return self.correction
 
     def calculate_qparams(self) -> Any:
         """A bias is not quantized."""
@@ -58,7 +61,9 @@ def insert_correctors(
         if observer is None or (values, layer) not in observers or (bias, layer) in observers:
             continue
         name = f"bias_corrector_{layer.name}"
-        model.add_submodule(name, BiasCorrector(correction, str(weight.target), observer))
+        module = BiasCorrector(correction, str(weight.target), observer)
+        note_value(module, layer.name)
+        model.add_submodule(name, module)
         with model.graph.inserting_before(layer):
             corrector = model.graph.call_module(name, (bias, values))
         corrector.meta = dict(bias.meta)

@@ -14,10 +14,11 @@ from executorch.exir.backend.partitioner import DelegationSpec, Partitioner, Par
 from executorch.exir.backend.utils import tag_constant_data
 from executorch.exir.delegate import executorch_call_delegate
 from torch._decomp import core_aten_decompositions
+from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram, default_decompositions
-from torch.fx import Node
+from torch.fx import Graph, Node
 
-from openenn import _core, compile_options, fx, noncore
+from openenn import _core, compile_options, fx, kernels, noncore
 from openenn.backend import EnnBackend
 from openenn.report import Report
 
@@ -58,6 +59,7 @@ class EnnPartitioner(Partitioner):
         # ExecuTorch takes delegated constants out of this table, which the program that the user exported shares.
         edge_program._constants = dict(edge_program.constants)
         self._log_reasons()
+        kernels.warn_of_missing(edge_program, lambda node: "delegation_tag" in node.meta)
         return PartitionResult(tagged_exported_program=edge_program, partition_tags=tags)
 
     def explain(self) -> Report:
@@ -85,15 +87,17 @@ class EnnPartitioner(Partitioner):
         """The operators that the core takes whole; with a filter when it takes only some of their nodes."""
         if any(node.target is executorch_call_delegate for node in ep.graph.nodes):
             return [], None  # lowered already: what is left is not ours to keep
+        graph = ep.graph
         taken = _names_of_taken_nodes(ep)
         nodes: dict[torch._ops.OpOverload, list[bool]] = {op: [] for op in _operators_to_keep()}
         for node in ep.graph.nodes:
             if node.target in nodes:
                 nodes[node.target].append(node.name in taken)
         kept = [op for op, decisions in nodes.items() if any(decisions)]
-        if all(all(nodes[op]) for op in kept):
+        # Without a filter ExecuTorch leaves out the decomposition of the bodies of while_loop.
+        if all(all(nodes[op]) for op in kept) and not _has_bodies(graph):
             return kept, None
-        return kept, lambda node: node.name in taken
+        return kept, lambda node: node.graph is graph and node.name in taken
 
     def _log_reasons(self) -> None:
         names = defaultdict(list)
@@ -139,6 +143,10 @@ def _take_contiguous(graph: torch.fx.Graph, name: str) -> None:
     placeholder.replace_all_uses_with(clone, delete_user_cb=lambda user: user is not clone)
     with value.fake_mode:
         placeholder.meta["val"] = value.contiguous()
+
+
+def _has_bodies(graph: Graph) -> bool:
+    return any(isinstance(node.target, HigherOrderOperator) for node in graph.nodes)
 
 
 def _names_of_taken_nodes(program: ExportedProgram) -> set[str]:

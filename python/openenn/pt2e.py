@@ -6,8 +6,9 @@ in the place of torchao's import. torchao places the observers and rewrites the 
 observes, and gives the scales and zero points.
 """
 
+import copy
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 
 from openenn import _core, fx
 from openenn.correction import BiasCorrector
-from openenn.observers import spec_of
+from openenn.observers import check_observed, observed_by, spec_of, state_tensor, state_text
 
 __all__ = ["PreparedModel", "convert_pt2e", "prepare_pt2e"]
 
@@ -32,8 +33,15 @@ class PreparedModel:
     def __init__(self, module: GraphModule, threads: int) -> None:
         self.module = module
         self.threads = threads
-        self._observers: list[torch.nn.Module] = []
-        self._correctors: list[BiasCorrector] = []
+        # By the first of their names in the module.
+        self._observers: dict[str, torch.nn.Module] = {}
+        self._correctors: dict[str, BiasCorrector] = {}
+        self._calibrator = self._compiled()
+
+    def _compiled(self) -> _core.Calibrator:
+        """The model with the parameters that the module has now, and observers that saw nothing."""
+        module = self.module
+        self._observers, self._correctors = {}, {}
         imported = fx.import_module(module)
         values = {node: value for value, node in imported.values.items()}
         layers = {node: number for number, node in imported.nodes.items()}
@@ -44,28 +52,73 @@ class PreparedModel:
             if observer is None or isinstance(observer, FixedQParamsObserver):
                 continue
             if isinstance(observer, BiasCorrector):
-                self._correctors.append(observer)
+                self._correctors[str(node.target)] = observer
                 corrected.append((layers[next(iter(node.users))], observer.correction))
                 continue
-            if not any(observer is known for known in self._observers):
-                self._observers.append(observer)
-            number = next(i for i, known in enumerate(self._observers) if known is observer)
+            if not any(observer is known for known in self._observers.values()):
+                self._observers[str(node.target)] = observer
+            number = next(i for i, known in enumerate(self._observers.values()) if known is observer)
             sites.append((values[_observed_node(module, node)], number))
-        specs = [spec_of(observer) for observer in self._observers]
-        self._calibrator = _core.Calibrator(imported.graph, specs, sites, corrected, threads)
+        specs = [spec_of(observer) for observer in self._observers.values()]
+        return _core.Calibrator(imported.graph, specs, sites, corrected, self.threads)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calibrates with one sample, and gives the float model's results."""
         return _run(self.module, self._calibrator.run, args, kwargs)
 
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The parameters and buffers of the model, and what was observed; load_state_dict() resumes from it."""
+        state = {name: tensor for name, tensor in self.module.state_dict().items() if not self._is_of_observer(name)}
+        return state | {name: state_tensor(item.save()) for name, item in self._statistics().items()}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Takes the whole of another state_dict() of this model; changes nothing when it raises."""
+        expected = self.state_dict()
+        for names, fault in ((expected.keys() - state.keys(), "lacks"), (state.keys() - expected.keys(), "has also")):
+            if names:
+                raise _core.InvalidArgumentError(f"the state of the prepared model {fault} {', '.join(sorted(names))}")
+        previous = {name: expected[name].clone() for name in expected}
+        try:
+            self._load(state)
+        except Exception:
+            self._load(previous)
+            raise
+
+    def _load(self, state: Mapping[str, torch.Tensor]) -> None:
+        statistics = self._statistics()
+        self.module.load_state_dict({name: state[name] for name in state if name not in statistics}, strict=False)
+        self._calibrator = self._compiled()
+        for name, item in self._statistics().items():
+            try:
+                item.load(state_text(state[name]))
+            except _core.EnnError as error:
+                raise _core.InvalidArgumentError(f"{name}: {error}") from error
+
+    def _statistics(self) -> dict[str, Any]:
+        """What has save() and load(), by its name in the state."""
+        observers = {f"{name}._extra_state": self._calibrator.observer(i) for i, name in enumerate(self._observers)}
+        return observers | {
+            f"{name}._extra_state": self._calibrator.correction(i) for i, name in enumerate(self._correctors)
+        }
+
+    def _is_of_observer(self, name: str) -> bool:
+        owner, _, _ = name.rpartition(".")
+        known = (*self._observers.values(), *self._correctors.values())
+        return any(self.module.get_submodule(owner) is item for item in known)
+
     def write_results(self) -> None:
         """Gives torchao's observers the scales and zero points that the core found."""
-        for number, observer in enumerate(self._observers):
-            scales, zero_points = self._calibrator.qparams(number)
+        numbers = {id(observer): number for number, observer in enumerate(self._observers.values())}
+        check_observed(self.module, lambda observer: self._observed_by(numbers.get(id(observer)), observer))
+        for number, observer in enumerate(self._observers.values()):
+            scales, zero_points = self._calibrator.observer(number).qparams()
             found = (torch.tensor(scales, dtype=torch.float32), torch.tensor(zero_points, dtype=torch.int64))
             observer.calculate_qparams = lambda found=found: found
-        for number, corrector in enumerate(self._correctors):
-            corrector.correction = self._calibrator.correction(number)
+        for number, corrector in enumerate(self._correctors.values()):
+            corrector.correction = copy.deepcopy(self._calibrator.correction(number))
+
+    def _observed_by(self, number: int | None, observer: torch.nn.Module) -> "_core.Observed":
+        return observed_by(observer) if number is None else self._calibrator.observer(number).observed
 
 
 def prepare_pt2e(model: GraphModule, quantizer: Quantizer, threads: int | None = None) -> PreparedModel:

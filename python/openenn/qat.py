@@ -13,12 +13,25 @@ from torchao.quantization.pt2e import (
     move_exported_model_to_train,
 )
 
-from openenn.observers import MseObserver
+from openenn import _core
+from openenn.observers import MseObserver, check_observed, observed_by
+from openenn.patches import PatchError
 
 __all__ = ["calibrate"]
 
 _aten = torch.ops.aten
 _DROPOUTS = (_aten.dropout.default, _aten.dropout_.default)
+# Operators with a mode that torchao leaves in training, and which argument of theirs it is.
+_MODES = {
+    _aten.feature_dropout.default: 2,
+    _aten.feature_dropout_.default: 2,
+    _aten.alpha_dropout.default: 2,
+    _aten.alpha_dropout_.default: 2,
+    _aten.feature_alpha_dropout.default: 2,
+    _aten.feature_alpha_dropout_.default: 2,
+    _aten.rrelu.default: 3,
+    _aten.rrelu_.default: 3,
+}
 
 
 def keep_settings(model: GraphModule) -> None:
@@ -26,11 +39,14 @@ def keep_settings(model: GraphModule) -> None:
 
     torchao replaces a batch norm and a dropout when it prepares, switches between training and evaluation, and
     converts; the replacements have eps 1e-5, momentum 0.1 and p 0.5 (ao#4484). The settings are put back
-    whenever the graph's code is generated, which each of these steps does before it uses them.
+    whenever the graph's code is generated, which each of these steps does before it uses them. Dropouts of whole
+    channels, alpha dropouts and rrelu, which torchao does not switch, are switched then too.
     """
     codegen = model.graph._codegen
     if isinstance(codegen, _KeepsSettings):
         return
+    if not hasattr(codegen, "_gen_python_code"):
+        raise PatchError("openenn extends torch.fx.CodeGen._gen_python_code, which the installed torch does not have")
     codegen.__class__ = type(f"Keeps{type(codegen).__name__}", (_KeepsSettings, type(codegen)), {})
     # A batch norm is known by its statistics; dropouts by their order.
     codegen._norms = {key: tuple(norm.args[6:8]) for norm in _norms(model.graph) if (key := _key(norm)) is not None}
@@ -42,8 +58,11 @@ def erase_batch_counters(model: GraphModule) -> None:
 
     torchao leaves it in the converted model for all norms but BatchNorm2d.
     """
-    for node in model.graph.find_nodes(op="call_function", target=_aten.add_.Tensor):
+    counting = model.graph.find_nodes(op="call_function", target=_aten.add_.Tensor)
+    for node in reversed(counting):  # a norm that is called twice counts on from its first count
         counter = node.args[0]
+        while counter in counting:
+            counter = counter.args[0]
         if counter.op == "get_attr" and str(counter.target).endswith("num_batches_tracked") and not node.users:
             model.graph.erase_node(node)
     model.recompile()
@@ -69,6 +88,9 @@ def calibrate(prepared: GraphModule, samples: Iterable[tuple[Any, ...]]) -> None
     prepared.apply(enable_fake_quant)
     for hook in hooks:
         hook.remove()
+    check_observed(
+        prepared, lambda observer: observers[observer].observed if observer in observers else observed_by(observer)
+    )
     for quantizer, observed in observers.items():
         _begin_with(quantizer, observed)
     move_exported_model_to_train(prepared)
@@ -101,7 +123,7 @@ def _observer_for(quantizer: FusedMovingAvgObsFakeQuantize) -> MseObserver:
 
 def _begin_with(quantizer: FusedMovingAvgObsFakeQuantize, observed: MseObserver) -> None:
     """Training goes on from the observed range, as if it were the average of the extremes until now."""
-    if observed.empty:
+    if observed.observed is _core.Observed.NOTHING:
         return
     scale, zero_point = observed.calculate_qparams()
     observer = quantizer.activation_post_process
@@ -132,6 +154,11 @@ class _KeepsSettings:
             for reader in list(norm.args[4].users):
                 if reader.target is _aten.add.Tensor and isinstance(reader.args[1], float):
                     reader.args = (reader.args[0], settings[1])
+        trains = getattr(graph.owning_module, "_exported_training", None)
+        for node in graph.nodes if trains is not None else ():
+            place = _MODES.get(node.target)
+            if place is not None and len(node.args) >= place:
+                node.args = (*node.args[:place], trains, *node.args[place + 1 :])
         dropouts = _dropouts(graph)
         if len(dropouts) == len(self._dropouts):
             for node, probability in zip(dropouts, self._dropouts, strict=True):

@@ -18,18 +18,21 @@ from torchao.quantization.pt2e.quantizer import (
     SharedQuantizationSpec,
 )
 
-from openenn import _core, batch_norms, fx
+from openenn import _core, fx, patches
+from openenn.batch_norms import fold_batch_norms, give_parameters
+from openenn.constants import evaluate_constants
 from openenn.correction import insert_correctors
 from openenn.decompositions import decompose
-from openenn.observers import OBSERVERS
+from openenn.observers import OBSERVERS, calls_observer, name_values
 from openenn.qat import erase_batch_counters, keep_settings
+from openenn.regions import inline_regions
 from openenn.report import Report
 
 _logger = logging.getLogger("openenn")
 
 _ANNOTATION = "quantization_annotation"
 
-batch_norms.keep_to_what_is_right()
+patches.wrap_torchao()
 
 
 @unique
@@ -142,11 +145,19 @@ class EnnQuantizer(Quantizer):
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Makes of composite operators those that are quantized; called by prepare_pt2e."""
         if self._interpret:
+            inlined = inline_regions(model, self._is_qat)
+            if self._is_qat:
+                give_parameters(model)
+            elif inlined | evaluate_constants(model):
+                fold_batch_norms(model)  # layers that were not there when prepare_pt2e folded
             decompose(model)
         return model
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Writes the annotations on the nodes of `model`; nodes that are annotated already keep theirs."""
+        for node in model.graph.nodes:
+            if calls_observer(model, node):
+                raise _core.InvalidArgumentError(f"node '{node.name}' is an observer: the model is prepared already")
         if self._is_qat:
             keep_settings(model)
             erase_batch_counters(model)
@@ -179,6 +190,7 @@ class EnnQuantizer(Quantizer):
 
     def prepare_obs_or_fq_callback(self, model: GraphModule, edge_or_node_to_obs_or_fq: dict[Any, Any]) -> None:
         """Called by prepare_pt2e with the observers it is about to insert."""
+        name_values(edge_or_node_to_obs_or_fq)
         insert_correctors(model, self._corrected, edge_or_node_to_obs_or_fq)
 
     def explain(self) -> Report:

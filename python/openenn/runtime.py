@@ -1,15 +1,16 @@
 """Registers the EnnBackend delegate with ExecuTorch's runtime."""
 
 import ctypes
-import functools
 import importlib.metadata
 import warnings
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from openenn import patches
 
 BACKEND = "EnnBackend"
 LIBRARY = Path(__file__).parent / "lib" / "libexecutorch_backend_enn.so"
@@ -46,27 +47,26 @@ def _arrange_inputs(library: ctypes.CDLL) -> None:
     ExecuTorch copies the bytes of an input whatever its strides are, so a channels_last tensor reaches a delegate
     with its elements in another order and without a sign of it.
     """
-    from executorch import runtime
-
     loaded_methods = library.enn_backend_loaded_methods
     loaded_methods.restype = ctypes.c_uint64
-    load_method = runtime.Program.load_method
-    execute = runtime.Method.execute
-    ours: weakref.WeakSet[runtime.Method] = weakref.WeakSet()
+    ours: weakref.WeakSet[Any] = weakref.WeakSet()
 
-    @functools.wraps(load_method)
-    def load_and_note(self: Any, name: str) -> Any:
-        before = loaded_methods()
-        method = load_method(self, name)
-        if method is not None and loaded_methods() > before:
-            ours.add(method)
-        return method
+    def noting(load_method: Callable[..., Any]) -> Callable[..., Any]:
+        def load_and_note(self: Any, name: str) -> Any:
+            before = loaded_methods()
+            method = load_method(self, name)
+            if method is not None and loaded_methods() > before:
+                ours.add(method)
+            return method
 
-    @functools.wraps(execute)
-    def arrange_and_execute(self: Any, inputs: Sequence[Any]) -> Sequence[Any]:
-        if self in ours:
-            inputs = [value.contiguous() if isinstance(value, torch.Tensor) else value for value in inputs]
-        return execute(self, inputs)
+        return load_and_note
 
-    runtime.Program.load_method = load_and_note
-    runtime.Method.execute = arrange_and_execute
+    def arranging(execute: Callable[..., Any]) -> Callable[..., Any]:
+        def arrange_and_execute(self: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+            if self in ours:
+                inputs = [value.contiguous() if isinstance(value, torch.Tensor) else value for value in inputs]
+            return execute(self, inputs)
+
+        return arrange_and_execute
+
+    patches.wrap_runtime(noting, arranging)

@@ -82,10 +82,6 @@ Result<QuantParams> Calibration::qparams(std::size_t group) const {
     params.quant_max = fixed->quant_max;
     return params;
   }
-  if (observers_[group]->empty()) {
-    return error(Code::InvalidArgument,
-                 "its observer saw no sample: run the prepared model on some, or set encodings");
-  }
   return observers_[group]->qparams();
 }
 

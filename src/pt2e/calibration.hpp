@@ -45,7 +45,7 @@ class Calibration final : public ExecutionListener {
   // Whether the group observes nothing but constants.
   [[nodiscard]] bool constant(std::size_t group) const;
 
-  // An error when the observer saw nothing.
+  // An error when the observer saw what no scale follows from.
   [[nodiscard]] Result<QuantParams> qparams(std::size_t group) const;
 
  private:

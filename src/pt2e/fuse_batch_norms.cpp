@@ -6,6 +6,7 @@
 
 #include "ops/common.hpp"
 #include "ops/constants.hpp"
+#include "ops/conv/conv.hpp"
 
 namespace enn {
 
@@ -26,29 +27,6 @@ NodeId foldable_convolution(const Graph& graph, const Node& norm) {
   const ValueId bias = convolution.inputs[2];
   return bias == kNone || is_float_constant(graph, bias) ? id : kNone;
 }
-
-// Which channel of the result element i of a convolution's weight belongs to.
-class OutputChannel {
- public:
-  OutputChannel(const Node& convolution, const Shape& weight) {
-    inner_ = 1;
-    for (std::size_t i = 2; i < weight.size(); ++i) inner_ *= static_cast<std::size_t>(weight[i]);
-    second_ = static_cast<std::size_t>(weight[1]);
-    transposed_ = convolution.attrs.boolean("transposed");
-    per_group_ = static_cast<std::size_t>(weight[0] / convolution.attrs.integer("groups", 1));
-  }
-  [[nodiscard]] std::size_t operator()(std::size_t i) const {
-    const std::size_t first = i / (second_ * inner_);
-    if (!transposed_) return first;
-    return first / per_group_ * second_ + i / inner_ % second_;
-  }
-
- private:
-  std::size_t inner_;
-  std::size_t second_;
-  std::size_t per_group_;
-  bool transposed_;
-};
 
 // weight * (norm_weight / sqrt(variance + eps)), (bias - mean) / sqrt(…) * norm_weight + norm_bias,
 // each operation in float32.
@@ -72,7 +50,7 @@ Status fold(Graph& graph, NodeId norm_id, NodeId convolution_id) {
     bias[c] = (bias[c] - mean[c]) * inverse_deviation[c] * scale[c] + shift[c];
   }
   const Shape shape = graph.value(convolution.inputs[1]).type.shape;
-  const OutputChannel channel(convolution, shape);
+  const ResultChannel channel(convolution, shape);
   for (std::size_t i = 0; i < weight.size(); ++i) {
     const std::size_t c = channel(i);
     weight[i] *= scale[c] * inverse_deviation[c];

@@ -11,6 +11,7 @@
 #include "kernels/split.hpp"
 #include "pt2e/cpu.hpp"
 #include "pt2e/histogram.hpp"
+#include "pt2e/names.hpp"
 #include "quantizer/explain.hpp"
 #include "quantizer/json.hpp"
 
@@ -62,16 +63,22 @@ Status cannot_merge() {
   return error(Code::InvalidArgument, "observers of different kinds cannot be merged");
 }
 
-// What all observers do: NaN is remembered, and makes qparams() fail.
+// What all observers do: NaN and infinity are remembered, and make qparams() fail.
 class ObserverBase : public RangeObserver {
  public:
   explicit ObserverBase(QuantizationSpec spec) : spec_(std::move(spec)) {}
+
+  [[nodiscard]] Observed observed() const override {
+    if (nans_) return Observed::Nan;
+    if (infinities_) return Observed::Infinite;
+    return empty() ? Observed::Nothing : Observed::Finite;
+  }
 
  protected:
   [[nodiscard]] const QuantizationSpec& spec() const { return spec_; }
 
   [[nodiscard]] Status check_numbers() const {
-    if (nans_) return error(Code::InvalidArgument, "some of the values observed were NaN");
+    if (nans_ || infinities_) return error(Code::InvalidArgument, not_finite(observed()));
     if (overflow_) {
       return error(Code::InvalidArgument,
                    "the values observed differ by more than float32 arithmetic can divide");
@@ -79,26 +86,33 @@ class ObserverBase : public RangeObserver {
     return {};
   }
 
-  void see(const Range& range) { nans_ = nans_ || range.nans > 0; }
+  void see(const Range& range) {
+    nans_ = nans_ || range.nans > 0;
+    infinities_ = infinities_ || range.infinities > 0;
+  }
   void see_overflow() { overflow_ = true; }
   void merge_flags(const ObserverBase& other) {
     nans_ = nans_ || other.nans_;
+    infinities_ = infinities_ || other.infinities_;
     overflow_ = overflow_ || other.overflow_;
   }
   [[nodiscard]] json save_flags() const {
     json state = json::object();
     if (nans_) state["nan"] = true;
+    if (infinities_) state["infinity"] = true;
     if (overflow_) state["overflow"] = true;
     return state;
   }
   void load_flags(const json& state) {
     nans_ = state.contains("nan");
+    infinities_ = state.contains("infinity");
     overflow_ = state.contains("overflow");
   }
 
  private:
   QuantizationSpec spec_;
   bool nans_ = false;
+  bool infinities_ = false;
   bool overflow_ = false;
 };
 
@@ -384,6 +398,39 @@ ScaleAndZeroPoint scale_and_zero_point(const QuantizationSpec& spec, float low, 
   const float scale = std::max((most - least) / steps, eps);
   const auto below = static_cast<std::int32_t>(std::nearbyint(least / scale));
   return {scale, std::clamp(spec.quant_min - below, spec.quant_min, spec.quant_max)};
+}
+
+std::string_view not_finite(Observed what) {
+  return what == Observed::Nan ? "some of the values observed were NaN"
+                               : "some of the values observed were infinite";
+}
+
+Observed observed_between(std::span<const float> lows, std::span<const float> highs) {
+  bool nothing = lows.empty();
+  bool infinite = false;
+  for (std::size_t i = 0; i < lows.size(); ++i) {
+    if (std::isnan(lows[i]) || std::isnan(highs[i])) return Observed::Nan;
+    nothing = nothing || lows[i] > highs[i];
+    infinite = infinite || std::isinf(lows[i]) || std::isinf(highs[i]);
+  }
+  if (nothing) return Observed::Nothing;
+  return infinite ? Observed::Infinite : Observed::Finite;
+}
+
+Status check_observed(std::span<const std::pair<std::string, Observed>> values) {
+  std::vector<std::string> missing;
+  for (const auto& [name, observed] : values) {
+    if (observed == Observed::Nothing) missing.push_back("'" + name + "'");
+  }
+  if (!missing.empty()) {
+    return error(Code::InvalidArgument, "never calibrated: ", first_of(std::move(missing)),
+                 ": run the prepared model on samples before it is converted, or give encodings");
+  }
+  for (const auto& [name, observed] : values) {
+    if (observed == Observed::Finite) continue;
+    return error(Code::InvalidArgument, "value '", name, "': ", not_finite(observed));
+  }
+  return {};
 }
 
 Result<std::unique_ptr<RangeObserver>> make_observer(const QuantizationSpec& spec) {

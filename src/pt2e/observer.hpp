@@ -6,6 +6,9 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "enn/parallel.hpp"
 #include "enn/result.hpp"
@@ -14,21 +17,25 @@
 
 namespace enn {
 
+// What an observer saw. NaN and infinity win over everything else: no scale follows from them.
+enum class Observed : std::uint8_t { Nothing, Finite, Nan, Infinite };
+
 // Its size does not grow with what it sees, and neither the order of a tensor's elements nor the
-// number of threads has an influence. Infinite elements are passed over.
+// number of threads has an influence.
 class RangeObserver {
  public:
   virtual ~RangeObserver() = default;
 
   // `shape` matters to observers per channel, which need the order of the shape.
   virtual void observe(std::span<const float> values, const Shape& shape, Parallel& parallel) = 0;
-  // Nothing was observed.
+  // Nothing finite was observed.
   [[nodiscard]] virtual bool empty() const = 0;
+  [[nodiscard]] virtual Observed observed() const = 0;
   // What was seen, of all channels. Precondition: !empty().
   [[nodiscard]] virtual float low() const = 0;
   [[nodiscard]] virtual float high() const = 0;
 
-  // Without samples: scale 1, zero point 0. An error when values were NaN or too large.
+  // Without samples: scale 1, zero point 0. An error when values were NaN, infinite or too large.
   [[nodiscard]] virtual Result<QuantParams> qparams() const = 0;
 
   // Adds what another observer of the same spec saw.
@@ -37,6 +44,17 @@ class RangeObserver {
   [[nodiscard]] virtual nlohmann::json save() const = 0;
   [[nodiscard]] virtual Status load(const nlohmann::json& state) = 0;
 };
+
+// Why no scale follows from Nan or Infinite.
+[[nodiscard]] std::string_view not_finite(Observed what);
+
+// What torchao's observers saw whose lowest and highest values, of each channel, are these.
+// Precondition: as many of each.
+[[nodiscard]] Observed observed_between(std::span<const float> lows, std::span<const float> highs);
+
+// An error unless each of these values was observed, and all of it was finite. It names all values
+// that were not observed.
+[[nodiscard]] Status check_observed(std::span<const std::pair<std::string, Observed>> values);
 
 // Unsupported for the observers of quantization-aware training.
 [[nodiscard]] Result<std::unique_ptr<RangeObserver>> make_observer(const QuantizationSpec& spec);

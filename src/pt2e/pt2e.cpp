@@ -17,6 +17,7 @@
 #include "pt2e/encodings.hpp"
 #include "pt2e/fuse_batch_norms.hpp"
 #include "pt2e/insert_quantization.hpp"
+#include "pt2e/names.hpp"
 #include "pt2e/placement.hpp"
 #include "pt2e/states.hpp"
 #include "quantizer/json.hpp"
@@ -128,6 +129,13 @@ struct PreparedModel::State {
 };
 
 Result<std::vector<QuantParams>> PreparedModel::State::params() const {
+  std::vector<std::pair<std::string, Observed>> seen;
+  for (std::size_t group = 0; group < calibration.group_count(); ++group) {
+    const RangeObserver* observer = calibration.observer(group);
+    if (given[group] || observer == nullptr) continue;
+    seen.emplace_back(name_of_group(group), observer->observed());
+  }
+  ENN_TRY(check_observed(seen));
   std::vector<QuantParams> params;
   for (std::size_t group = 0; group < calibration.group_count(); ++group) {
     if (given[group]) {
@@ -244,6 +252,7 @@ Result<PreparedModel> prepare_pt2e(const ExportedProgram& program, const EnnQuan
                  "Compatibility::Upstream places quantization by the calls of a model in PyTorch; "
                  "use the Python door for it");
   }
+  ENN_TRY(check_not_quantized(program.graph()));
   ENN_ASSIGN(ExportedProgram transformed, transform_for_annotation(program));
   Graph graph = transformed.graph();
   ENN_TRY(fuse_batch_norms(graph));
@@ -413,14 +422,9 @@ Status PreparedModel::set_encodings(std::string_view text) {
   }
   if (!unknown.empty()) {
     std::vector<std::string> names;
-    for (const std::string& name : unknown) {
-      if (names.size() == 10) {
-        names.push_back(str("and ", unknown.size() - names.size(), " more"));
-        break;
-      }
-      names.push_back(printable(name));
-    }
-    return error(Code::InvalidArgument, "no value of these names is quantized: ", list_str(names));
+    for (const std::string& name : unknown) names.push_back(printable(name));
+    return error(Code::InvalidArgument,
+                 "no value of these names is quantized: ", first_of(std::move(names)));
   }
   state_->given = std::move(all);
   return {};

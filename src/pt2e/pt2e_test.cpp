@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -189,9 +190,38 @@ TEST(Pt2e, ReadsEveryFormatOfAimet) {
   EXPECT_THAT(model.set_encodings(newest.dump()).message(), HasSubstr("not int8 or uint8"));
 }
 
+TEST(Pt2e, WhatNoScaleFollowsFromIsAnErrorThatNamesTheValue) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  for (const char* observer : {"minmax", "moving_average", "histogram", "mse"}) {
+    for (const auto& [value, expected] :
+         {std::pair(kInfinity, "infinite"), std::pair(-kInfinity, "infinite"),
+          std::pair(kNan, "NaN")}) {
+      PreparedModel model = prepared(observer);
+      calibrate(model, {-1, 0, 1, 2});
+      calibrate(model, {0, value, 1, 1});
+      const std::string message = str("value 'x': some of the values observed were ", expected);
+      EXPECT_EQ(convert_pt2e(model).status().message(), message) << observer;
+      PreparedModel resumed = prepared(observer);
+      ASSERT_TRUE(resumed.merge_statistics(model.statistics()).ok());
+      EXPECT_EQ(convert_pt2e(resumed).status().message(), message) << observer;
+    }
+  }
+}
+
+TEST(Pt2e, WhatIsQuantizedIsNotQuantizedAgain) {
+  PreparedModel model = prepared();
+  calibrate(model, {-1, 0, 1, 2});
+  const auto quantized = convert_pt2e(model);
+  ASSERT_TRUE(quantized.ok());
+  EXPECT_THAT(prepare_pt2e(quantized.value().exported_program(), EnnQuantizer()).status().message(),
+              HasSubstr("the model is quantized already"));
+}
+
 TEST(Pt2e, ErrorsNameTheThing) {
   PreparedModel model = prepared();
-  EXPECT_THAT(convert_pt2e(model).status().message(), HasSubstr("'x'"));
+  EXPECT_THAT(convert_pt2e(model).status().message(),
+              HasSubstr("never calibrated: ['x', 'relu', 'sum']"));
   EXPECT_THAT(model
                   .set_encodings(R"({"format":"openenn.encodings","version":1,"tensors":)"
                                  R"({"y":{"dtype":"int8","scale":1,"zero_point":0}}})")

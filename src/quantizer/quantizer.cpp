@@ -22,6 +22,13 @@ namespace enn {
 
 namespace {
 
+// Uninterpreted calls are known by their targets alone.
+bool quantizes(const Node& node) {
+  return node.op == Op::Quantize || node.op == Op::Dequantize ||
+         node.target.starts_with("quantized_decomposed.quantize_per") ||
+         node.target.starts_with("quantized_decomposed.dequantize_per");
+}
+
 std::string upper_case(std::string_view name) {
   std::string upper(name);
   std::transform(upper.begin(), upper.end(), upper.begin(),
@@ -57,6 +64,16 @@ QuantizationConfig quantization_config(Precision, bool is_per_channel, bool is_q
         is_qat ? Observer::FusedMovingAvgPerChannelFakeQuantize : Observer::PerChannelMinMax;
   }
   return config;
+}
+
+Status check_not_quantized(const Graph& graph) {
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    if (!quantizes(node)) continue;
+    return error(Code::InvalidArgument, "node '", node.name, "' (", node.target,
+                 "): the model is quantized already; quantize the float model");
+  }
+  return {};
 }
 
 Annotations::Annotations(const Graph& graph)

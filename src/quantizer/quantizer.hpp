@@ -76,6 +76,10 @@ struct QuantizationConfig {
 [[nodiscard]] QuantizationConfig quantization_config(Precision precision, bool is_per_channel,
                                                      bool is_qat);
 
+// An error that names a node when the graph quantizes already: what is quantized twice is rounded
+// twice.
+[[nodiscard]] Status check_not_quantized(const Graph& graph);
+
 // What each graph input and each node was given; nullopt where nothing is quantized.
 class Annotations {
  public:

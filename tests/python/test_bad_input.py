@@ -68,6 +68,39 @@ def test_unsupported_operator_leaves_the_rest_delegated(caplog) -> None:
     assert ((actual - expected) / common.output_scale(lowered.quantized)).round().abs().max() <= 1
 
 
+def test_missing_kernels_are_told_when_lowering(caplog) -> None:
+    model, x = nn.Sequential(nn.AvgPool3d(2), nn.ReLU(), nn.AvgPool3d(1)).eval(), torch.randn(1, 2, 4, 4, 4)
+    with caplog.at_level(logging.WARNING, logger="openenn"):
+        program = common.lower(model, (x,)).to_executorch()
+    (warning,) = [text for text in caplog.messages if "kernel" in text]
+    assert "no kernel 'aten::avg_pool3d.out'" in warning
+    assert "nodes 'aten_avg_pool3d_default', 'aten_avg_pool3d_default_1' need" in warning
+    with pytest.raises(RuntimeError, match="Failed to load method"):
+        common.Pte(program.buffer)
+
+
+class Loop(nn.Module):
+    """A linear layer three times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def body(i: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return i + 1, self.layer(value).relu()
+
+        return torch.while_loop(lambda i, _: i < 3, body, (torch.tensor(0), self.layer(x)))[1]
+
+
+def test_the_body_of_a_loop_is_left_to_others() -> None:
+    """As an edge program: ExecuTorch 1.5 emits no while_loop."""
+    inputs = (torch.randn(2, 4),)
+    program = common.lower(common.quantize(Loop().eval(), [inputs], inputs), inputs).exported_program()
+    outside = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
+    assert [target for target in outside if "getitem" not in target] == ["executorch_call_delegate", "while_loop"]
+
+
 class SharedWeight(nn.Module):
     """One convolution before and behind an operator that is left to others."""
 

@@ -77,11 +77,26 @@ class SharedLinear(nn.Module):
         return self.norm(self.layer(x)).relu() + self.layer(x)
 
 
+class Transposed(nn.Module):
+    """Transposed convolutions of one group, of two, and depthwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.ConvTranspose2d(4, 8, 3, 2, groups=groups, bias=groups > 1), norm(8), nn.ReLU())
+            for groups in (1, 2, 4)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.cat([x, x[:, :1]], 1)
+        return sum(layer(x) for layer in self.layers)
+
+
 def images(seed: int) -> torch.Tensor:
     return torch.randn(2, 3, 9, 8, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("kind", [PreActivation, SharedHead, Twins, ComputedWeight, SharedLinear])
+@pytest.mark.parametrize("kind", [PreActivation, SharedHead, Twins, ComputedWeight, SharedLinear, Transposed])
 def test_the_quantized_model_is_the_float_model(kind: type[nn.Module]) -> None:
     torch.manual_seed(0)
     model = kind().eval()

@@ -60,9 +60,27 @@ LAYERS = {
 }
 
 
+class LowRank(nn.Conv2d):
+    """Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models"."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        change = self.weight.flatten(1)[:, :2] @ self.weight.flatten(1)[:2]
+        return self._conv_forward(x, self.weight + change.view_as(self.weight), self.bias)
+
+
+# Computed by operators that the core does not compute with, or ExecuTorch does not have: torch does when preparing.
+PREPARED = {
+    "low rank": lambda: LowRank(3, 8, 3),
+    "orthogonal": lambda: nn.utils.parametrizations.orthogonal(nn.Conv2d(3, 8, 3)),
+    "orthogonal by reflections": lambda: nn.utils.parametrizations.orthogonal(
+        nn.Conv2d(3, 8, 3), orthogonal_map="householder"
+    ),
+}
+
+
 def model_with(name: str) -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(LAYERS[name](), nn.ReLU(), nn.Conv2d(8, 4, 1)).eval()
+    return nn.Sequential((LAYERS | PREPARED)[name](), nn.ReLU(), nn.Conv2d(8, 4, 1)).eval()
 
 
 def images(seed: int) -> torch.Tensor:
@@ -82,7 +100,7 @@ def test_float(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", LAYERS | PREPARED)
 def test_quantized(name: str) -> None:
     model = model_with(name)
     quantizer = EnnQuantizer()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from executorch.backends.samsung.quantizer.quantizer import EnnQuantizer
 from torch import nn
+from torch.utils import _pytree as pytree
 from torchao.quantization.pt2e import (
     allow_exported_model_train_eval,
     move_exported_model_to_eval,
@@ -58,7 +59,7 @@ def check_program(quantized: torch.fx.GraphModule, inputs: tuple) -> None:
     assert [target for target in targets if "getitem" not in target] == ["executorch_call_delegate"]
     pte = common.Pte(edge.to_executorch().buffer)
     with torch.no_grad():
-        expected = quantized(*inputs)
+        expected = pytree.tree_leaves(quantized(*inputs))
     for i, last in enumerate(quantized.graph.output_node().all_input_nodes):
         steps = ((pte.outputs(*inputs)[i] - expected[i]) / last.args[1]).round().abs()
         assert steps.max() <= 1, i
@@ -122,8 +123,23 @@ class Twice(nn.Module):
         return nn.functional.relu(self.norm(x)) + x
 
 
+class Again(nn.Module):
+    """A convolution and its batch norm, called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.block(self.block(x))
+
+
 def test_other_batch_norms_lower_too() -> None:
-    images = [Twice(), nn.Sequential(nn.ReLU(), nn.BatchNorm2d(8), nn.ReLU())]
+    images = [Twice(), nn.Sequential(nn.ReLU(), nn.BatchNorm2d(8), nn.ReLU()), Again()]
+    images.append(nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8, affine=False)))
+    images.append(nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8)))
+    nn.init.zeros_(images[-1][1].weight)  # as the last of a residual block begins: torchao divides by it
+    images += [nn.Sequential(nn.ConvTranspose2d(8, 8, 3, groups=groups), nn.BatchNorm2d(8)) for groups in (1, 2, 8)]
     model = Branches(images, [nn.Sequential(nn.ReLU(), nn.BatchNorm1d(8))], [nn.BatchNorm1d(32)])
     inputs = tuple(torch.randn(*shape) for shape in INPUTS)
     check_program(trained(model, inputs), inputs)
@@ -181,6 +197,35 @@ def test_an_untrained_model_is_the_float_model_with_rounding(model_with_settings
     with torch.no_grad():
         expected, actual = model(*inputs), quantized(*inputs)
     assert (actual - expected).norm() < 0.02 * expected.norm()
+
+
+def evaluated(model: nn.Module, inputs: tuple, attentions: int) -> torch.fx.GraphModule:
+    """The converted model, which is compared with the float model: nothing random is left in it."""
+    module = prepared(model, inputs)
+    assert calls(module)["aten.dropout.default"] == 4 * attentions
+    assert calls(module)["aten.scaled_dot_product_attention.default"] == 0
+    qat.calibrate(module, [inputs])
+    assert not torch.equal(module(*inputs), module(*inputs))
+    move_exported_model_to_eval(module)
+    quantized = convert_pt2e(module)
+    with torch.no_grad():
+        expected, actual = model.eval()(*inputs), quantized(*inputs)
+        assert torch.equal(quantized(*inputs), actual)
+    assert (actual - expected).norm() < 0.05 * expected.norm()
+    return quantized
+
+
+def test_attention_with_dropout_is_quantized() -> None:
+    """Dropout is the default of its layers; torch.export writes it into the attention."""
+    model = nn.Sequential(nn.TransformerEncoderLayer(16, 2, 32, dropout=0.9, batch_first=True), nn.Linear(16, 16))
+    inputs = (torch.randn(2, 6, 16),)
+    check_program(evaluated(model, inputs, 1), inputs)
+
+
+def test_what_torchao_does_not_switch_to_evaluation_is_switched() -> None:
+    random = [nn.Dropout2d(0.9), nn.AlphaDropout(0.9), nn.FeatureAlphaDropout(0.9), nn.RReLU(0.1, 0.9)]
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), *random, nn.Conv2d(8, 4, 1))
+    evaluated(model, (torch.randn(2, 3, 8, 8),), 0)
 
 
 def ranges(quantized: torch.fx.GraphModule) -> list[float]:

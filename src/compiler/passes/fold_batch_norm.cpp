@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <cmath>
-#include <span>
 
 #include "compiler/passes/passes.hpp"
 #include "ops/common.hpp"
 #include "ops/constants.hpp"
+#include "ops/conv/conv.hpp"
 #include "ops/fusion.hpp"
 
 namespace enn {
@@ -46,7 +46,6 @@ NodeId foldable_producer(const Graph& graph, const Node& node) {
   const bool linear_on_channels =
       producer.op == Op::Linear && graph.value(input).type.shape.size() == 2;
   if (producer.op != Op::Convolution && !linear_on_channels) return kNone;
-  if (producer.attrs.boolean("transposed")) return kNone;
   const ValueId weight = producer.inputs[1];
   const Node* dequantize = graph.producer(weight);
   const bool quantized = dequantize != nullptr && dequantize->op == Op::Dequantize &&
@@ -65,13 +64,9 @@ Status fold_into(Graph& graph, NodeId producer, const Affine& affine) {
     bias[c] = std::fma(bias[c], affine.scale[c], affine.shift[c]);
   if (graph.value(inputs[1]).is_constant()) {
     ENN_ASSIGN(std::vector<float> weight, constant_floats(graph, inputs[1]));
-    const std::size_t per_channel = weight.size() / affine.scale.size();
-    for (std::size_t c = 0; c < affine.scale.size(); ++c) {
-      for (float& value : std::span(weight).subspan(c * per_channel, per_channel)) {
-        value *= affine.scale[c];
-      }
-    }
     const Shape shape = graph.value(inputs[1]).type.shape;
+    const ResultChannel channel(graph.node(producer), shape);
+    for (std::size_t i = 0; i < weight.size(); ++i) weight[i] *= affine.scale[channel(i)];
     graph.node(producer).inputs[1] =
         add_float_constant(graph, name + ".weight.folded", shape, weight);
   } else {

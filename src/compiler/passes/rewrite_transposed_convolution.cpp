@@ -10,6 +10,7 @@
 
 #include "compiler/passes/passes.hpp"
 #include "ops/constants.hpp"
+#include "ops/conv/conv.hpp"
 #include "ops/qdq/qdq.hpp"
 
 namespace enn {
@@ -215,15 +216,22 @@ ValueId add_weight(Graph& graph, NodeId before, const std::string& name, Weight 
   return graph.node(node).outputs[0];
 }
 
+// What each channel of the result has, for each new channel.
+template <typename T>
+std::vector<T> rearranged(const std::vector<T>& channels, const Plan& plan) {
+  std::vector<T> values;
+  plan.for_each_result(
+      [&](std::int64_t, std::int64_t group, std::int64_t, std::int64_t, std::int64_t k) {
+        values.push_back(channels[static_cast<std::size_t>(group * plan.group_results + k)]);
+      });
+  return values;
+}
+
 Result<ValueId> rearranged_bias(Graph& graph, const Node& node, const Plan& plan) {
   if (node.inputs[2] == kNone) return ValueId{kNone};
   ENN_ASSIGN(const std::vector<float> bias, constant_floats(graph, node.inputs[2]));
-  std::vector<float> values;
-  plan.for_each_result(
-      [&](std::int64_t, std::int64_t group, std::int64_t, std::int64_t, std::int64_t k) {
-        values.push_back(bias[static_cast<std::size_t>(group * plan.group_results + k)]);
-      });
-  return ValueId{add_vector(graph, node.name + ".bias.phases", DType::Float32, values)};
+  return ValueId{
+      add_vector(graph, node.name + ".bias.phases", DType::Float32, rearranged(bias, plan))};
 }
 
 // [N, groups * phases * K / groups, P, Q] -> [N, K, P * row phases, Q * column phases].
@@ -281,6 +289,8 @@ Status rewrite(Graph& graph, NodeId id) {
   Attributes attrs = node.attrs;
   attrs.erase("transposed");
   attrs.erase("output_padding");
+  if (const std::vector<double> factors = output_scale(node); !factors.empty())
+    attrs.set("output_scale", rearranged(factors, plan));
   attrs.set("stride", List{1, 1});
   attrs.set("dilation", List{plan.h.dilation, plan.w.dilation});
   attrs.set("pads", List{plan.h.pad_begin, plan.w.pad_begin, plan.h.pad_end, plan.w.pad_end});

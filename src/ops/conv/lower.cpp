@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "ops/constants.hpp"
+#include "ops/conv/conv.hpp"
 #include "ops/ops.hpp"
 #include "ops/program_builder.hpp"
 #include "ops/unary/unary.hpp"
@@ -27,14 +28,6 @@ void set_window(TableT& op, const Window& window) {
   op.dilation_w = static_cast<std::uint32_t>(window.dilation[1]);
   op.pad_top = static_cast<std::uint32_t>(window.pads[0]);
   op.pad_left = static_cast<std::uint32_t>(window.pads[1]);
-}
-
-// The factors of each output channel behind the weights, of a batch norm that was folded over
-// quantized weights; empty when there are none.
-std::vector<double> output_scale(const Node& node) {
-  const AttributeValue* found = node.attrs.find("output_scale");
-  const auto* factors = found != nullptr ? std::get_if<std::vector<double>>(found) : nullptr;
-  return factors != nullptr ? *factors : std::vector<double>{};
 }
 
 // KCRS -> KRSC.

@@ -20,6 +20,12 @@ std::optional<std::string> parameters_reason(const Graph& graph, const Node& nod
   return std::nullopt;
 }
 
+std::vector<double> output_scale(const Node& node) {
+  const AttributeValue* found = node.attrs.find("output_scale");
+  const auto* factors = found != nullptr ? std::get_if<std::vector<double>>(found) : nullptr;
+  return factors != nullptr ? *factors : std::vector<double>{};
+}
+
 std::optional<std::string> support_conv(const Graph& graph, const Node& node) {
   if (auto reason = dtype_reason(graph, node, std::array{DType::Float32})) return reason;
   if (numel(graph.value(node.inputs[0]).type.shape) == 0 ||

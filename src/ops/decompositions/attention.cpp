@@ -61,11 +61,11 @@ Result<ValueId> causal_mask(Steps& steps, const Shape& scores) {
 
 }  // namespace
 
-// Attention with dropout stays whole.
+// Dropout becomes a step of its own, in training mode: the composite has no mode and drops whenever
+// it runs.
 Results decompose_attention(Steps& steps) {
   const Arguments args(steps.call());
   ENN_ASSIGN(const double dropout, args.number("dropout_p", 0.0));
-  if (dropout != 0.0) return std::vector<ValueId>{};
   ENN_ASSIGN(const ValueId query, args.tensor("query"));
   ENN_ASSIGN(ValueId key, args.tensor("key"));
   ENN_ASSIGN(ValueId value, args.tensor("value"));
@@ -105,9 +105,14 @@ Results decompose_attention(Steps& steps) {
     masked = true;
   }
   // A row that is masked as a whole gives 0, as in torch.
-  const ValueId weights = steps.add(masked ? "aten._safe_softmax.default" : "aten.softmax.int",
-                                    {{"self", TensorArgument{scores}}, {"dim", std::int64_t{-1}}},
-                                    steps.type_of(scores));
+  ValueId weights = steps.add(masked ? "aten._safe_softmax.default" : "aten.softmax.int",
+                              {{"self", TensorArgument{scores}}, {"dim", std::int64_t{-1}}},
+                              steps.type_of(scores));
+  if (dropout != 0.0) {
+    weights = steps.add("aten.dropout.default",
+                        {{"input", TensorArgument{weights}}, {"p", dropout}, {"train", true}},
+                        steps.type_of(weights));
+  }
   ENN_ASSIGN(const ValueId result, steps.matmul(weights, value));
   if (steps.type_of(result) != steps.call().results.front()) {
     return error(Code::InvalidArgument, "node '", steps.call().name, "' (", steps.call().target,

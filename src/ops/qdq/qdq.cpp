@@ -32,6 +32,15 @@ Result<std::vector<TensorType>> infer_qdq(const Graph& graph, const Node& node) 
   if (node.inputs.empty()) return error(Code::InvalidGraph, "expected an operand");
   const auto dtype = dtype_from_string(node.attrs.text("dtype"));
   if (!dtype) return error(Code::InvalidGraph, "attribute dtype is not a dtype");
+  if (node.attrs.has("axis") && node.inputs.size() > 1) {
+    const auto axis = static_cast<std::size_t>(node.attrs.integer("axis"));
+    const Shape& shape = graph.value(node.inputs[0]).type.shape;
+    const std::int64_t scales = numel(graph.value(node.inputs[1]).type.shape);
+    if (axis < shape.size() && shape[axis] >= 0 && scales != shape[axis]) {
+      return error(Code::InvalidGraph, "it has ", scales, " scales for ", shape[axis],
+                   " channels; was the model calibrated before it was converted?");
+    }
+  }
   return std::vector<TensorType>{{*dtype, graph.value(node.inputs[0]).type.shape}};
 }
 
