@@ -87,7 +87,7 @@ bool is_epilogue_function(Op op) {
 
 bool is_prelu_of_channels(const Graph& graph, NodeId layer, NodeId prelu) {
   const Node& node = graph.node(prelu);
-  if (node.op != Op::Prelu || !is_float_constant(graph, node.inputs[1])) return false;
+  if (node.op != Op::Prelu || !is_float_constant_expression(graph, node.inputs[1])) return false;
   const Shape& weight = graph.value(node.inputs[1]).type.shape;
   if (numel(weight) == 1) return true;
   const Shape& shape = graph.value(node.outputs[0]).type.shape;
