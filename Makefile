@@ -31,10 +31,19 @@ fashion-mnist: build  ## train a small MobileNetV2, in float and with quantizati
 	@python examples/fashion_mnist_qat.py
 
 .PHONY: test
-test:  ## all tests: C++, sanitizers, Python
-	@scripts/setup.sh test
-	@scripts/build_wheel.sh
-	@scripts/test.sh
+test:  ## says whether a change is right: all C++ tests, sanitizers on readers of files, Python (15 minutes the first time)
+	@scripts/setup.sh compile
+	@scripts/test.sh quick
+
+.PHONY: test-all
+test-all:  ## every test: `make test`, everything with sanitizers, all forms and networks in Python (half an hour)
+	@scripts/setup.sh compile
+	@scripts/test.sh all
+
+.PHONY: fuzz
+fuzz:  ## damaged programs, archives, images and documents, with sanitizers and a new seed (ENN_FUZZ_SEED, ENN_FUZZ_MUTATIONS)
+	@scripts/setup.sh compile
+	@scripts/test.sh fuzz
 
 .PHONY: test-newest-torch
 test-newest-torch:  ## the same wheel beside the newest torch, in an environment in build/ (takes 6 GB of disk)

@@ -52,12 +52,15 @@ function(enn_library name)
   endif()
 endfunction()
 
-# enn_test(<name> SOURCES … DEPENDS …): a GoogleTest program, registered with ctest under its own name.
+# The tests of what reads files that anybody may have written; `make test` runs these with sanitizers.
+add_custom_target(enn_tests_of_readers)
+
+# enn_test(<name> [READS_FILES] SOURCES … DEPENDS …): a GoogleTest program, registered with ctest under its own name.
 function(enn_test name)
   if(NOT ENN_BUILD_TESTS)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "READS_FILES" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   # A quarter less time to build: these two look at every access to a member. What is tested has them.
   if(ENN_SANITIZE MATCHES undefined)
@@ -65,6 +68,10 @@ function(enn_test name)
   endif()
   target_link_libraries(${name} PRIVATE enn_flags ${ARG_DEPENDS} GTest::gtest GTest::gmock GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name})
+  if(ARG_READS_FILES)
+    add_dependencies(enn_tests_of_readers ${name})
+    set_tests_properties(${name} PROPERTIES LABELS readers)
+  endif()
 endfunction()
 
 # enn_benchmark(<name> SOURCES … DEPENDS …): a Google Benchmark program.

@@ -24,6 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 GROUP = 12  # sources that are checked together, at most
+ALONE = {"tools"}  # folders whose sources give the same names to different things
 # Findings in our headers, as .clang-tidy says, and in the sources that a group's file includes.
 FINDINGS = r"(/(src|include|python/bindings)/[^.]*\.hpp|/(src|tools|python/bindings|tests)/[^.]*\.cpp)$"
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+["<]([^">]+)[">]', re.MULTILINE)
@@ -37,10 +38,6 @@ class Source:
     directory: Path
     flags: tuple[str, ...]
     stamp: Path
-
-    @property
-    def name(self) -> str:
-        return str(self.path.relative_to(ROOT))
 
 
 @functools.cache
@@ -79,9 +76,10 @@ def source_of(entry: dict[str, str], version: str, done: Path) -> Source:
     folders = []
     skip = False
     for argument in shlex.split(entry["command"]):
-        if skip or argument in ("-c", "-MD", entry["file"]):
+        # -Xclang passes a precompiled header, which nobody builds for this.
+        if skip or argument in ("-c", "-MD", "-Winvalid-pch", entry["file"]):
             skip = False
-        elif argument in ("-o", "-MF", "-MT"):
+        elif argument in ("-o", "-MF", "-MT", "-Xclang"):
             skip = True
         else:
             flags.append(argument)
@@ -97,7 +95,7 @@ def source_of(entry: dict[str, str], version: str, done: Path) -> Source:
 
 def check(sources: list[Source], tidy: str) -> list[tuple[str, str]]:
     """Run clang-tidy on sources together; the findings of each run that had some, with the names of its sources."""
-    names = ", ".join(source.name for source in sources)
+    names = ", ".join(str(source.path.relative_to(ROOT)) for source in sources)
     folder = sources[0].stamp.parent / f"group-{sources[0].stamp.name[:16]}-{len(sources)}"
     folder.mkdir(exist_ok=True)
     file = sources[0].path
@@ -138,9 +136,9 @@ def groups_of(sources: list[Source]) -> list[list[Source]]:
         return (*source.path.relative_to(ROOT).parent.parts[:2], str(source.directory), *source.flags)
 
     groups = []
-    for _, members in itertools.groupby(sorted(sources, key=lambda source: (key(source), source.path)), key):
+    for (folder, *_), members in itertools.groupby(sorted(sources, key=lambda source: (key(source), source.path)), key):
         alike = list(members)
-        count = -(-len(alike) // GROUP)
+        count = -(-len(alike) // (1 if folder in ALONE else GROUP))
         groups += [alike[i::count] for i in range(count)]
     return sorted(groups, key=len, reverse=True)
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # scripts/setup.sh <group>: makes this machine ready for `make demo`, `make test`, `make bench`, `make lint`, `make
-# test-upstream` or, with the group "newest", `make test-newest-torch`.
+# test-upstream` or, with the group "newest", `make test-newest-torch`. The group "compile" is what the C++ part of
+# `make test` needs: it begins while "test" downloads the rest.
 # Debian packages are installed when run as root; otherwise the command that installs them is printed and
 # the script stops. Python packages go into .venv, with pinned versions, and only when the pins changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-group=${1:?usage: scripts/setup.sh demo|test|bench|lint|upstream|newest}
+group=${1:?usage: scripts/setup.sh demo|compile|test|bench|lint|upstream|newest}
 venv=.venv
 requirements=scripts/requirements
 
@@ -15,11 +16,11 @@ build_packages=(g++ flatbuffers-compiler libflatbuffers-dev libsimdjson-dev nloh
 case $group in
   demo) packages=("${build_packages[@]}" dataset-fashion-mnist) ;;
   upstream | newest) packages=("${build_packages[@]}") ;;
-  test) packages=("${build_packages[@]}" ccache libgtest-dev libgmock-dev libsimde-dev dataset-fashion-mnist) ;;
+  compile | test) packages=("${build_packages[@]}" ccache libgtest-dev libgmock-dev libsimde-dev dataset-fashion-mnist) ;;
   bench) packages=("${build_packages[@]}" libbenchmark-dev) ;;
   lint) packages=("${build_packages[@]}" ccache libgtest-dev libgmock-dev libsimde-dev libbenchmark-dev doxygen
                   libclang-common-19-dev clang-19 clang-format-19 clang-tidy-19) ;;
-  *) echo "setup: unknown group '$group'; use demo, test, bench, lint, upstream or newest" >&2; exit 2 ;;
+  *) echo "setup: unknown group '$group'; use demo, compile, test, bench, lint, upstream or newest" >&2; exit 2 ;;
 esac
 
 say() { printf '\033[1m[setup]\033[0m %s\n' "$*"; }
@@ -82,6 +83,8 @@ if [[ ! -x $venv/bin/python ]]; then
   say "creating $venv with $("$python" --version)"
   "$python" -m venv "$venv"
 fi
+install_requirements compile
+[[ $group != compile ]] || exit 0
 install_requirements torch
 install_requirements demo
 case $group in

@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
-# All tests: C++ (release, built without Python), C++ under AddressSanitizer and UndefinedBehaviorSanitizer, Python. Runs every
-# part even when one failed; the summary at the end and the exit code say which did.
+# scripts/test.sh quick|all|fuzz: runs every part even when one failed; the summary at the end and the exit code say
+# which did.
+#   quick  all C++ tests, sanitizers on what reads files (2,000 mutations of each kind), and of the Python tests those
+#          that `pytest --quick` takes
+#   all    all C++ tests twice, with sanitizers the second time and with all mutations, and all Python tests
+#   fuzz   mutations alone, with sanitizers and a new seed
+# Packages that only the Python part needs are installed while the C++ parts are built.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 source scripts/compiler_cache.sh
+what=${1:?usage: scripts/test.sh quick|all|fuzz}
+mkdir -p build
 
 declare -a lines
 failed=0
@@ -19,16 +26,43 @@ run() {
   fi
 }
 
-cpp() {
-  cmake --preset "$1" >"build/configure-$1.log" || { cat "build/configure-$1.log"; return 1; }
-  cmake --build --preset "$1" && ctest --preset "$1"
+# sanitized [targets and options of cmake --build] -- [options of ctest]
+sanitized() {
+  local build=()
+  while [[ $1 != -- ]]; do build+=("$1"); shift; done
+  shift
+  cmake --preset asan >build/configure-asan.log || { cat build/configure-asan.log; return 1; }
+  cmake --build --preset asan "${build[@]}" && ctest --preset asan "$@"
 }
 
-run "C++ without Python" scripts/build_without_python.sh
-run "C++ with sanitizers" cpp asan
-# Each worker holds a few GB of models; more of them than four gain little.
-workers=$(($(nproc) < 4 ? $(nproc) : 4))
-run "Python" env OMP_NUM_THREADS=1 python -m pytest -q -n "$workers" --dist worksteal tests/python
+wheel() { wait "$setup" && scripts/build_wheel.sh; }
+
+# Each worker holds a few GB of models; more of them than four gain little. Tests that share a program stay together.
+python_tests() {
+  local workers=$(($(nproc) < 4 ? $(nproc) : 4))
+  OMP_NUM_THREADS=1 python -m pytest -q -n "$workers" --dist loadgroup "$@" tests/python
+}
+
+case $what in
+  quick | all)
+    scripts/setup.sh test &
+    setup=$!
+    run "C++ without Python" scripts/build_without_python.sh
+    if [[ $what == quick ]]; then
+      export ENN_FUZZ_MUTATIONS=${ENN_FUZZ_MUTATIONS:-2000}
+      run "what reads files, with sanitizers" sanitized --target enn_tests_of_readers -- -L readers
+    else
+      run "C++ with sanitizers" sanitized --
+    fi
+    run "the wheel" wheel
+    if [[ $what == quick ]]; then run "Python" python_tests --quick; else run "Python" python_tests; fi
+    ;;
+  fuzz)
+    export ENN_FUZZ_SEED=${ENN_FUZZ_SEED:-$(date +%s)}
+    run "mutations, with sanitizers" sanitized --target enn_tests_of_readers -- -L mutations -V
+    ;;
+  *) echo "test: unknown '$what'; use quick, all or fuzz" >&2; exit 2 ;;
+esac
 
 printf '\n\033[1m== summary\033[0m\n'
 printf '%s\n' "${lines[@]}"

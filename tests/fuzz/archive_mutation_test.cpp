@@ -2,13 +2,13 @@
 // or read, decomposed and written again. ENN_FUZZ_SEED and ENN_FUZZ_MUTATIONS choose another run.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <string>
 
 #include "archive/exported_program.hpp"
 #include "archive/testing.hpp"
+#include "environment.hpp"
 #include "memory_watch.hpp"
 #include "mutator.hpp"
 
@@ -18,18 +18,6 @@ namespace {
 // Constants may take 64 MiB whatever the archive's size; besides, only what the JSON needs.
 constexpr std::size_t kMemoryLimit = std::size_t{160} << 20U;
 
-std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
-  const char* const text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
-bool is_printable(const std::string& text) {
-  for (const char c : text) {
-    if (c < ' ' || c > '~') return false;
-  }
-  return !text.empty();
-}
-
 Status read_and_write(std::span<const std::byte> archive) {
   ENN_ASSIGN(const ExportedProgram program, ExportedProgram::parse(archive));
   ENN_ASSIGN(const ExportedProgram decomposed, transform_for_annotation(program));
@@ -37,9 +25,7 @@ Status read_and_write(std::span<const std::byte> archive) {
 }
 
 TEST(ArchiveMutation, EveryOneIsRefusedOrRead) {
-  const std::uint64_t seed = number_from_environment("ENN_FUZZ_SEED", 20260823);
-  const std::uint64_t mutations = number_from_environment("ENN_FUZZ_MUTATIONS", 24'000);
-  std::cout << "ENN_FUZZ_SEED=" << seed << " ENN_FUZZ_MUTATIONS=" << mutations << std::endl;
+  const auto [seed, mutations] = testing::fuzz_run(20260823, 24'000);
 
   const testing::Entries entries = testing::small_archive();
   const std::vector<std::byte> whole = testing::zip_of(entries);
@@ -66,7 +52,7 @@ TEST(ArchiveMutation, EveryOneIsRefusedOrRead) {
     const Status status = read_and_write(archive);
     ++outcomes[status.code()];
     ASSERT_LE(testing::peak_memory() - before, kMemoryLimit) << status.message();
-    ASSERT_TRUE(status.ok() || is_printable(status.message())) << status.message();
+    ASSERT_TRUE(status.ok() || testing::is_printable(status.message())) << status.message();
   }
   for (const auto& [code, count] : outcomes) {
     std::cout << (code == Code::Ok ? "read" : to_string(code)) << ": " << count << std::endl;

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <iostream>
@@ -14,6 +13,7 @@
 #include "data/array.hpp"
 #include "data/dataset.hpp"
 #include "data/image.hpp"
+#include "environment.hpp"
 #include "memory_watch.hpp"
 
 namespace enn {
@@ -60,15 +60,8 @@ Status list(std::span<const std::byte> bytes, const DataLimits& /*limits*/) {
   return parse_label_list({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).status();
 }
 
-std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
-  const char* const text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
 TEST(DataMutation, EveryOneIsRefusedOrReadWithinTheLimits) {
-  const std::uint64_t seed = number_from_environment("ENN_FUZZ_SEED", 20261125);
-  const std::uint64_t mutations = number_from_environment("ENN_FUZZ_MUTATIONS", 42'000);
-  std::cout << "ENN_FUZZ_SEED=" << seed << " ENN_FUZZ_MUTATIONS=" << mutations << std::endl;
+  const auto [seed, mutations] = testing::fuzz_run(20261125, 42'000);
   const std::vector<Reader> readers = {
       {"colour.png", image},  {"palette.png", image},  {"interlaced.png", image},
       {"grey16.png", image},  {"baseline.jpg", image}, {"progressive.jpg", image},
@@ -102,10 +95,7 @@ TEST(DataMutation, EveryOneIsRefusedOrReadWithinTheLimits) {
       ++taken[r];
       continue;
     }
-    ASSERT_FALSE(status.message().empty());
-    ASSERT_TRUE(std::all_of(status.message().begin(), status.message().end(), [](char c) {
-      return c >= ' ' && c <= '~';
-    })) << status.message();
+    ASSERT_TRUE(testing::is_printable(status.message())) << status.message();
   }
   for (std::size_t r = 0; r < readers.size(); ++r) {
     std::cout << readers[r].file << ": " << taken[r] << " of " << mutations / readers.size()

@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <string>
 
+#include "environment.hpp"
 #include "memory_watch.hpp"
 #include "mutator.hpp"
 #include "runtime/all_operators_program.hpp"
@@ -16,11 +16,6 @@
 
 namespace enn {
 namespace {
-
-std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
-  const char* const text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 // Every field is present, so that every one can be changed.
 std::vector<std::byte> body_of(const program::ProgramT& program) {
@@ -31,17 +26,8 @@ std::vector<std::byte> body_of(const program::ProgramT& program) {
   return {bytes.begin(), bytes.end()};
 }
 
-bool is_printable(const std::string& text) {
-  for (const char c : text) {
-    if (c < ' ' || c > '~') return false;
-  }
-  return !text.empty();
-}
-
 TEST(ProgramMutation, EveryOneIsRefusedOrRunsWithinItsBounds) {
-  const std::uint64_t seed = number_from_environment("ENN_FUZZ_SEED", 20260823);
-  const std::uint64_t mutations = number_from_environment("ENN_FUZZ_MUTATIONS", 40'000);
-  std::cout << "ENN_FUZZ_SEED=" << seed << " ENN_FUZZ_MUTATIONS=" << mutations << std::endl;
+  const auto [seed, mutations] = testing::fuzz_run(20260823, 40'000);
 
   testing::ProgramMaker quantized;
   testing::add_quantized_half(quantized);
@@ -68,7 +54,7 @@ TEST(ProgramMutation, EveryOneIsRefusedOrRunsWithinItsBounds) {
     ++outcomes[status.code()];
     // Buffers of the caller, and as much again for what the loader makes of them.
     ASSERT_LE(testing::peak_memory() - before, 4 * testing::kMemoryLimit) << status.message();
-    ASSERT_TRUE(status.ok() || is_printable(status.message())) << status.message();
+    ASSERT_TRUE(status.ok() || testing::is_printable(status.message())) << status.message();
   }
   for (const auto& [code, count] : outcomes) {
     std::cout << (code == Code::Ok ? "ran" : to_string(code)) << ": " << count << std::endl;

@@ -1,20 +1,19 @@
 // Statistics, encodings and configurations damaged in thousands of ways: each is taken whole, or
-// refused with a sentence and without a change. ENN_FUZZ_SEED chooses another run.
+// refused with a sentence and without a change. ENN_FUZZ_SEED and ENN_FUZZ_MUTATIONS choose
+// another run.
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdlib>
 #include <iostream>
 #include <random>
 #include <string>
 
 #include "enn/pt2e.hpp"
+#include "environment.hpp"
 #include "pt2e/test_program.hpp"
 
 namespace enn {
 namespace {
-
-constexpr int kMutations = 3000;  // of each document
 
 class TextMutator {
  public:
@@ -67,16 +66,11 @@ class TextMutator {
 
 void expect_sentence(const Status& status, const std::string& text) {
   if (status.ok()) return;
-  EXPECT_FALSE(status.message().empty());
-  for (const char c : status.message()) {
-    ASSERT_TRUE(c >= ' ' && c <= '~') << "in the message for " << text;
-  }
+  EXPECT_TRUE(testing::is_printable(status.message())) << "in the message for " << text;
 }
 
 TEST(Pt2eJson, DamagedDocumentsAreTakenWholeOrRefused) {
-  const char* const given = std::getenv("ENN_FUZZ_SEED");
-  const std::uint64_t seed = given == nullptr ? 20260823 : std::strtoull(given, nullptr, 10);
-  std::cout << "ENN_FUZZ_SEED=" << seed << std::endl;
+  const auto [seed, mutations] = testing::fuzz_run(20260823, 18'000);
   EnnQuantizer quantizer;
   ASSERT_TRUE(quantizer.set_observer("minmax").ok());
   ASSERT_TRUE(quantizer.set_observer_for_node("sum", "histogram").ok());
@@ -105,7 +99,8 @@ TEST(Pt2eJson, DamagedDocumentsAreTakenWholeOrRefused) {
 
   TextMutator mutator(seed);
   int taken = 0;
-  for (int i = 0; i < kMutations; ++i) {
+  // Of each of six documents.
+  for (std::uint64_t i = 0; i < mutations / 6; ++i) {
     std::string text = mutator.mutate(statistics);
     const std::string before = model.statistics();
     const Status merged = model.merge_statistics(text);
@@ -134,7 +129,7 @@ TEST(Pt2eJson, DamagedDocumentsAreTakenWholeOrRefused) {
     ++taken;
     ASSERT_TRUE(EnnQuantizer::from_json(read.value().to_json()).ok()) << text;
   }
-  std::cout << 6 * kMutations << " documents, " << taken << " taken" << std::endl;
+  std::cout << mutations / 6 * 6 << " documents, " << taken << " taken" << std::endl;
   EXPECT_GT(taken, 0);
 }
 

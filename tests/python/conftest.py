@@ -26,6 +26,30 @@ common.make_torchvision_importable()
 shortcuts.apply()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="the tests of `make test`: none that is marked full, and of each function that is marked forms the first",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--quick"):
+        return
+    kept, left = [], []
+    functions = set()
+    for item in items:
+        function = (item.path, item.originalname)
+        if item.get_closest_marker("full") or (item.get_closest_marker("forms") and function in functions):
+            left.append(item)
+        else:
+            functions.add(function)
+            kept.append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
+
+
 @dataclass
 class Lowered:
     """A model on its way: each stage once."""

@@ -1,7 +1,7 @@
 """Every network of benchmarks/networks at a small size: one delegate call, nothing outside, Q/DQ results.
 
 Of equal blocks that follow each other three are kept (as many stand side by side in DeepLab): most of the time is
-ExecuTorch's, once per node. benchmarks/all_models.py has the whole networks.
+ExecuTorch's, once per node. benchmarks/all_models.py has the whole networks, test_models.py four of them.
 """
 
 import dataclasses
@@ -30,7 +30,11 @@ def shortened(model: nn.Module) -> nn.Module:
     return model
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+WHOLE = {"mobilenet_v2", "resnet18", "resnet50", "efficientnet_lite0"}  # in test_models.py
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in WHOLE])
 def test_network(name: str) -> None:
     whole = NETWORKS[name]
     network = dataclasses.replace(whole, build=lambda size: shortened(whole.build(size)))

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from test_operators import check_in_float
+from together import parts
 from torch import nn
 from torch.nn import functional
 
@@ -94,6 +96,7 @@ class Weighted(nn.Module):
 
 
 # Heads that share keys are decomposed only before the quantizer.
+@pytest.mark.forms
 @pytest.mark.parametrize("name", FORMS)
 def test_form_against_quantized_model(name: str) -> None:
     result = operators.compare(FORMS[name])
@@ -103,9 +106,7 @@ def test_form_against_quantized_model(name: str) -> None:
     assert result["differing"] * 1000 <= max(result["elements"], 1000)
 
 
-@pytest.mark.parametrize("name", [name for name in FORMS if name != "attention of groups"])
-def test_float_form_against_eager(name: str) -> None:
-    result = operators.compare_float(FORMS[name])
-    assert result["delegate_calls"] == 1
-    assert result["outside"] == 0
-    assert result["difference"] <= 1e-5
+@pytest.mark.forms
+@pytest.mark.parametrize("names", parts(name for name in FORMS if name != "attention of groups"))
+def test_float_form_against_eager(names: list[str]) -> None:
+    check_in_float(FORMS, names)

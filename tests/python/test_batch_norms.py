@@ -96,6 +96,7 @@ def images(seed: int) -> torch.Tensor:
     return torch.randn(2, 3, 9, 8, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("kind", [PreActivation, SharedHead, Twins, ComputedWeight, SharedLinear, Transposed])
 def test_the_quantized_model_is_the_float_model(kind: type[nn.Module]) -> None:
     torch.manual_seed(0)

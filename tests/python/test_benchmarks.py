@@ -10,6 +10,7 @@ from conftest import ROOT
 PROGRAMS = [path for path in sorted((ROOT / "benchmarks").glob("*.py")) if "argparse" in path.read_text()]
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
 def test_a_benchmark_starts_by_itself(program: Path):
     done = subprocess.run([sys.executable, program, "--help"], capture_output=True, text=True, timeout=120)

@@ -87,6 +87,7 @@ def images(seed: int) -> torch.Tensor:
     return torch.randn(2, 3, 9, 11, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.forms
 @pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
 @pytest.mark.parametrize("name", LAYERS)
 def test_float(name: str) -> None:
@@ -99,6 +100,7 @@ def test_float(name: str) -> None:
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
 
 
+@pytest.mark.forms
 @pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
 @pytest.mark.parametrize("name", LAYERS | PREPARED)
 def test_quantized(name: str) -> None:

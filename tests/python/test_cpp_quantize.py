@@ -12,6 +12,7 @@ import common
 import two_doors
 from openenn import _core
 
+pytestmark = pytest.mark.full
 TREE = ROOT / "build/release"
 
 

@@ -31,6 +31,7 @@ def check_same_everywhere(payload: bytes, arrays: list[np.ndarray]) -> None:
             assert actual == expected, f"{isa}, {threads} threads"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", NAMES)
 def test_models(name: str) -> None:
     lowered = lowered_model(name, 64, 1, False, True, True)
@@ -102,6 +103,7 @@ def networks(draw) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     return Layers(layers, residual).eval(), inputs
 
 
+@pytest.mark.full
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(networks(), st.booleans())
 def test_random_networks(network: tuple[nn.Module, tuple[torch.Tensor, ...]], per_channel: bool) -> None:

@@ -159,6 +159,7 @@ def calls_of(lowered: Any) -> int:
     return sum("call_delegate" in str(node.target) for node in lowered.exported_program().graph.nodes)
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("quantized", [False, True], ids=["float", "A8W8"])
 @pytest.mark.parametrize("name", CASES)
 def test_one_delegate_call_runs_every_size(name: str, quantized: bool) -> None:
@@ -191,6 +192,7 @@ def test_one_delegate_call_runs_every_size(name: str, quantized: bool) -> None:
             torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.full
 def test_the_same_as_exported_for_that_size() -> None:
     """Bit by bit, whatever sizes ran before."""
     torch.manual_seed(0)

@@ -1,10 +1,10 @@
 """Odd forms of elementwise operators, element types and constants, against eager PyTorch."""
 
-import itertools
 from collections.abc import Callable
 
 import pytest
 import torch
+from together import Case, check_together, parts
 from torch import nn
 from torch.nn import functional
 
@@ -26,12 +26,15 @@ def run(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tens
     return expected, actual
 
 
-def check(function: Callable, *inputs: torch.Tensor) -> None:
-    expected, actual = run(Call(function), inputs)
+def close(expected: torch.Tensor, actual: torch.Tensor, step: float) -> None:
     if expected.is_floating_point():
         torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6, equal_nan=True)
     else:
         assert torch.equal(actual, expected)
+
+
+def check(function: Callable, *inputs: torch.Tensor) -> None:
+    close(*run(Call(function), inputs), 1.0)
 
 
 X = torch.tensor([[1.5, -2.5, 0.0], [-0.7, 3.0, 2.0]])
@@ -72,15 +75,18 @@ REAL = {
 }
 
 
-@pytest.mark.parametrize("name", REAL)
-def test_two_floats(name: str) -> None:
-    check(REAL[name], X, Y)
+@pytest.mark.forms
+@pytest.mark.parametrize("names", parts(REAL))
+def test_two_floats(names: list[str]) -> None:
+    check_together([Case(name, Call(REAL[name]), (X, Y)) for name in names], close)
 
 
-@pytest.mark.parametrize("name", ["div floor", "maximum", "where", "eq"])
+@pytest.mark.forms
 @pytest.mark.parametrize("shapes", [((), ()), ((3,), ()), ((2, 1, 4), (3, 1)), ((2, 3, 4, 5, 2), (3, 1, 5, 1))])
-def test_broadcasting(name: str, shapes: tuple) -> None:
-    check(REAL[name], *(torch.randn(shape) for shape in shapes))
+def test_broadcasting(shapes: tuple) -> None:
+    names = ["div floor", "maximum", "where", "eq"]
+    cases = [Case(name, Call(REAL[name]), tuple(torch.randn(shape) for shape in shapes)) for name in names]
+    check_together(cases, close)
 
 
 INTEGER = {
@@ -105,10 +111,11 @@ INTEGER = {
 }
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32])
-@pytest.mark.parametrize("name", INTEGER)
-def test_two_integers(name: str, dtype: torch.dtype) -> None:
-    check(INTEGER[name], N.to(dtype), M.to(dtype))
+@pytest.mark.parametrize("names", parts(INTEGER))
+def test_two_integers(names: list[str], dtype: torch.dtype) -> None:
+    check_together([Case(name, Call(INTEGER[name]), (N.to(dtype), M.to(dtype))) for name in names], close)
 
 
 def test_mixed_integers() -> None:
@@ -124,10 +131,13 @@ def test_truth_values() -> None:
 DTYPES = [torch.float32, torch.float16, torch.int64, torch.int32, torch.int8, torch.uint8, torch.bool]
 
 
-@pytest.mark.parametrize(("before", "after"), itertools.permutations(DTYPES, 2))
-def test_conversion(before: torch.dtype, after: torch.dtype) -> None:
+@pytest.mark.forms
+@pytest.mark.parametrize("before", DTYPES)
+def test_conversion(before: torch.dtype) -> None:
     x = torch.tensor([0.0, 1.0, 2.5, 100.0, 127.0]).to(before)
-    check(lambda x: x.to(after), x)
+    others = [after for after in DTYPES if after is not before]
+    cases = [Case(f"{before} to {after}", Call(lambda x, after=after: x.to(after)), (x,)) for after in others]
+    check_together(cases, close)
 
 
 CONSTANT = {
@@ -145,9 +155,9 @@ CONSTANT = {
 }
 
 
-@pytest.mark.parametrize("name", CONSTANT)
-def test_constants(name: str) -> None:
-    check(CONSTANT[name], X)
+@pytest.mark.parametrize("names", parts(CONSTANT))
+def test_constants(names: list[str]) -> None:
+    check_together([Case(name, Call(CONSTANT[name]), (X,)) for name in names], close)
 
 
 def test_result_that_is_constant() -> None:

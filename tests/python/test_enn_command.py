@@ -203,6 +203,7 @@ def test_quantize_gives_an_ordinary_pytorch_model(folder, tmp_path) -> None:
     assert left["encodings_hash"] != once["encodings_hash"]
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize(
     ("model", "image"),
     [

@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 
 import fashion_mnist
@@ -12,6 +13,7 @@ TRAINING, TEST, EPOCHS = 8000, 2000, 2
 NOISE = 1.3
 
 
+@pytest.mark.full
 def test_quantized_models_keep_the_accuracy(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(fashion_mnist_qat, "DEMO_FOLDER", tmp_path)
     data, test = (

@@ -3,7 +3,8 @@
 import pytest
 import torch
 from executorch.backends.samsung.quantizer import EnnQuantizer
-from test_images import check_float, check_quantized
+from test_images import check_float, check_quantized, close
+from together import Case, check_together
 from torch import nn
 from torch.nn import functional
 
@@ -30,16 +31,22 @@ def places(*shape: int) -> torch.Tensor:
     return grid
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("mode", MODES)
 def test_float(mode: str, padding: str, align_corners: bool) -> None:
-    torch.manual_seed(0)
-    model = sampler(mode, padding, align_corners)
-    for batch, channels, height, width in ((2, 3, 7, 9), (1, 17, 1, 5), (1, 1, 4, 1), (1, 8, 1, 1)):
-        check_float(model, torch.randn(batch, channels, height, width), places(batch, 6, 11))
+    shapes = ((2, 3, 7, 9), (1, 17, 1, 5), (1, 1, 4, 1), (1, 8, 1, 1))
+    check_together(
+        [
+            Case(str(shape), sampler(mode, padding, align_corners), (torch.randn(shape), places(shape[0], 6, 11)))
+            for shape in shapes
+        ],
+        close,
+    )
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("mode", MODES)
@@ -48,6 +55,7 @@ def test_quantized(mode: str, padding: str, align_corners: bool) -> None:
     check_quantized(sampler(mode, padding, align_corners), torch.randn(2, 5, 9, 7), places(2, 40, 30))
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("mode", MODES)
 def test_places_that_are_no_numbers(mode: str, padding: str) -> None:
@@ -73,10 +81,11 @@ def test_a_grid_with_channels_last() -> None:
 
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_affine_grids(align_corners: bool) -> None:
-    torch.manual_seed(0)
+    cases = []
     for size in ((2, 3, 5, 7), (1, 1, 1, 4), (3, 2, 6, 1)):
         model = Call(lambda theta, size=size: functional.affine_grid(theta, list(size), align_corners=align_corners))
-        check_float(model, torch.randn(size[0], 2, 3))
+        cases.append(Case(str(size), model, (torch.randn(size[0], 2, 3),)))
+    check_together(cases, close)
 
 
 class SpatialTransformer(nn.Module):

@@ -68,6 +68,7 @@ class Attention(nn.Module):
         return self.output((weights @ value).permute(0, 2, 1, 3).reshape(BATCH, TOKENS, 64))
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("mask", MASKS)
 def test_masked_scores_keep_their_steps(mask: str) -> None:
     torch.manual_seed(0)

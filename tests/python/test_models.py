@@ -7,7 +7,10 @@ from conftest import lowered_model
 import common
 from report import sqnr
 
-NAMES = ["MobileNetV2", "ResNet18", "ResNet50", "EfficientNet-Lite0"]
+NAMES = [
+    "ResNet18",
+    *(pytest.param(name, marks=pytest.mark.full) for name in ("MobileNetV2", "ResNet50", "EfficientNet-Lite0")),
+]
 # (per channel, batch, upstream's edge configuration, folded weights)
 FLOWS = [(True, 1, False, True), (False, 4, True, False)]
 

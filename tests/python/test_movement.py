@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from conftest import lower
+from together import Case, check_together, parts
 from torch.nn import functional
 
 import common
@@ -96,45 +97,54 @@ def _with_corner(x: torch.Tensor) -> torch.Tensor:
     return y + 1.0
 
 
-@pytest.mark.parametrize("name", MOVES)
-def test_moves_of_floats(name: str) -> None:
-    shape, function = MOVES[name]
-    x = torch.randn(shape)
-    delegates, outside, program = lowered_float(function, (x,))
-    assert (delegates, outside) == (1, 0)
-    assert torch.equal(common.Pte(program)(x), function(x))
-
-
-@pytest.mark.parametrize("name", MOVES)
-def test_moves_in_8_bits(name: str) -> None:
-    shape, function = MOVES[name]
-    lowered = lower(Call(lambda x: function(functional.hardtanh(x))), (torch.randn(shape),))
-    assert (lowered.delegate_calls, lowered.outside) == (1, [])
-    with torch.no_grad():
-        expected = lowered.quantized(*lowered.inputs)
-    actual = common.Pte(lowered.buffer)(*lowered.inputs)
-    assert actual.shape == expected.shape
-    # The same 8-bit values, through the same dequantize.
+def equal(expected: torch.Tensor, actual: torch.Tensor, step: float) -> None:
     assert torch.equal(actual, expected)
 
 
+def bounded(function: Function) -> Function:
+    return lambda x: function(functional.hardtanh(x))
+
+
+@pytest.mark.forms
+@pytest.mark.parametrize("names", parts(MOVES))
+def test_moves_of_floats(names: list[str]) -> None:
+    cases = [Case(name, Call(MOVES[name][1]), (torch.randn(MOVES[name][0]),)) for name in names]
+    check_together(cases, equal)
+
+
+@pytest.mark.forms
+@pytest.mark.parametrize("names", parts(MOVES))
+def test_moves_in_8_bits(names: list[str]) -> None:
+    cases = [Case(name, Call(bounded(MOVES[name][1])), (torch.randn(MOVES[name][0]),)) for name in names]
+    # The same 8-bit values, through the same dequantize.
+    check_together(cases, equal, quantized=True)
+
+
 ARITHMETIC = {"stack behind", "stack of scalars", "unbind", "select of a vector", "index_put", "setitem"}
+MOVES_OF_INTEGERS = sorted(set(MOVES) - ARITHMETIC - {"pad with a value", "scatter of another value"})
+# Sums of truth values are not taken; eager PyTorch does not pad them by their neighbours.
+NOT_OF_TRUTH = {"index_add", "scatter_add", *(name for name in MOVES if name.startswith("pad re"))}
 
 
-@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.bool], ids=str)
-@pytest.mark.parametrize("name", sorted(set(MOVES) - ARITHMETIC - {"pad with a value", "scatter of another value"}))
-def test_moves_of_integers(name: str, dtype: torch.dtype) -> None:
-    shape, function = MOVES[name]
-    if dtype is torch.bool and name in ("index_add", "scatter_add"):
-        pytest.skip("sums of truth values are not taken")
-    if dtype is torch.bool and name.startswith("pad re"):
-        pytest.skip("eager PyTorch does not pad truth values by their neighbours")
-    x = torch.randint(0, 2 if dtype is torch.bool else 1000, shape).to(dtype)
-    delegates, outside, program = lowered_float(function, (x,))
-    assert (delegates, outside) == (1, 0)
-    assert torch.equal(common.Pte(program)(x), function(x))
+def check_integers(names: list[str], dtype: torch.dtype, limit: int) -> None:
+    inputs = {name: (torch.randint(0, limit, MOVES[name][0]).to(dtype),) for name in names}
+    check_together([Case(name, Call(MOVES[name][1]), inputs[name]) for name in names], equal)
 
 
+@pytest.mark.forms
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32], ids=str)
+@pytest.mark.parametrize("names", parts(MOVES_OF_INTEGERS))
+def test_moves_of_integers(names: list[str], dtype: torch.dtype) -> None:
+    check_integers(names, dtype, 1000)
+
+
+@pytest.mark.forms
+@pytest.mark.parametrize("names", parts(name for name in MOVES_OF_INTEGERS if name not in NOT_OF_TRUTH))
+def test_moves_of_truth_values(names: list[str]) -> None:
+    check_integers(names, torch.bool, 2)
+
+
+@pytest.mark.forms
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32], ids=str)
 @pytest.mark.parametrize("quantized", [False, True])
 @pytest.mark.parametrize("shape", [(), (5,), (2, 3)])

@@ -34,6 +34,7 @@ class Call(torch.nn.Module):
         return self.function(x)
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("quantized", [False, True], ids=["float", "a8w8"])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_it_is_delegated(name: str, quantized: bool):

@@ -154,6 +154,7 @@ def quantization(program: torch.export.ExportedProgram) -> list[tuple]:
     ]
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("per_channel", [True, False])
 @pytest.mark.parametrize("name", MODELS)
 def test_an_archive_is_quantized_as_torchao_does(name: str, per_channel: bool, tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def activations() -> list[nn.Module]:
     return [nn.Identity(), *relus, nn.Hardswish(), nn.SiLU(), nn.LeakyReLU(0.1)]
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("is_per_channel", [True, False])
 def test_batch_norms_fold_as_in_post_training_quantization(is_per_channel: bool) -> None:
     images = [
@@ -134,6 +135,7 @@ class Again(nn.Module):
         return self.block(self.block(x))
 
 
+@pytest.mark.full
 def test_other_batch_norms_lower_too() -> None:
     images = [Twice(), nn.Sequential(nn.ReLU(), nn.BatchNorm2d(8), nn.ReLU()), Again()]
     images.append(nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8, affine=False)))
@@ -234,6 +236,7 @@ def ranges(quantized: torch.fx.GraphModule) -> list[float]:
     return sorted(number for node in found for number in node.args[1:3])
 
 
+@pytest.mark.full
 def test_calibration_gives_the_ranges_of_post_training_quantization() -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 1))
     samples = [(torch.randn(8, 3, 12, 12) * factor,) for factor in (1.0, 3.0, 2.0)]

@@ -55,6 +55,7 @@ def observe_as_upstream(model: torch.fx.GraphModule) -> None:
         annotation.input_qspec_map = {node: changed(spec) for node, spec in annotation.input_qspec_map.items()}
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("per_channel", [True, False])
 @pytest.mark.parametrize("name", ["MobileNetV2", "ResNet18"])
 def test_scales_and_zero_points_equal_upstreams(name: str, per_channel: bool) -> None:
@@ -265,6 +266,7 @@ LAYERS = {
 }
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("per_channel", [True, False])
 @pytest.mark.parametrize("name", LAYERS)
 def test_biases_take_back_what_rounding_weights_does_to_means(name: str, per_channel: bool, tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def inputs(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(2, 24, 64, generator=generator), torch.arange(1000, 1024)[None].repeat(2, 1)
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize(("model", "decibels"), [(Rotary, 26), (Spectrum, 20), (CosineAttention, 20)])
 def test_operands_keep_full_precision(model: type[nn.Module], decibels: float) -> None:
     torch.manual_seed(0)
