@@ -193,5 +193,34 @@ TEST(ExportedProgram, DamageIsASentence) {
   EXPECT_THAT(refused(model, "{", deep.c_str()), HasSubstr("not valid JSON"));
 }
 
+TEST(ExportedProgram, WritesThroughViewsAreFunctionsAndLeaveANewValueInTheBuffer) {
+  auto program = ExportedProgram::parse(testing::zip_of(testing::writing_archive()));
+  ASSERT_TRUE(program.ok()) << program.status().message();
+  ASSERT_EQ(program.value().inputs().size(), 1U);
+  EXPECT_EQ(program.value().inputs()[0].name, "x");
+  EXPECT_EQ(program.value().outputs().size(), 1U);
+  ASSERT_EQ(program.value().mutations().size(), 1U);
+  const Mutation& mutation = program.value().mutations()[0];
+  EXPECT_EQ(mutation.name, "c");
+  EXPECT_EQ(floats(mutation.initial), std::vector<float>(4, 1.0F));
+  EXPECT_THAT(
+      targets(program.value().graph()),
+      ElementsAre("aten.select.int", "aten.select.int", "aten.add.Tensor",
+                  "aten.select_scatter.default", "aten.t.default", "aten.slice.Tensor",
+                  "aten.zero.default", "aten.t.default", "aten.slice_scatter.default",
+                  "aten.t.default", "aten.add.Tensor", "aten.t.default", "aten.relu.default"));
+  const Graph& graph = program.value().graph();
+  EXPECT_EQ(graph.value(graph.outputs()[mutation.after]).name, "add");
+
+  // What is written is read as the same program, without a write in place.
+  const auto archive = with_graph(program.value(), graph).serialize();
+  ASSERT_TRUE(archive.ok()) << archive.status().message();
+  auto again = ExportedProgram::parse(archive.value());
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(print(again.value().graph()), print(graph));
+  ASSERT_EQ(again.value().mutations().size(), 1U);
+  EXPECT_EQ(floats(again.value().mutations()[0].initial), std::vector<float>(4, 1.0F));
+}
+
 }  // namespace
 }  // namespace enn

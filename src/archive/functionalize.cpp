@@ -221,6 +221,7 @@ class Functionalizer {
 
   void add_leaves() {
     for (const Json& item : signature_.at("input_specs")) {
+      if (!item.is_object() || item.size() != 1) continue;
       const std::string kind = item.begin().key();
       const Json& spec = item.begin().value();
       const Json* argument = spec.contains("arg") ? &spec.at("arg") : nullptr;

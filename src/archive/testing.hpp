@@ -137,4 +137,76 @@ inline Entries small_archive() {
           {"m/models/model.json", model.dump()}};
 }
 
+// A buffer float32[2, 2] of ones that is written through views and as a whole:
+//   c[0] += x[0]; c.t()[1:2] = 0; c.copy_(c + x) by another name; return relu(c.t())
+inline Entries writing_archive() {
+  using Json = nlohmann::json;
+  const Json square = meta_of(7, {number(2), number(2)}, {2, 1});
+  const Json turned = meta_of(7, {number(2), number(2)}, {1, 2});
+  const Json row = meta_of(7, {number(2)}, {1});
+  const Json column = meta_of(7, {number(1), number(2)}, {1, 2});
+  const auto aten = [](std::string_view name) { return str("torch.ops.aten.", name); };
+  const auto select = [&](std::string_view from, std::string_view name) {
+    return call_of(aten("select.int"), name,
+                   {{"self", named(from)}, {"dim", number(0)}, {"index", number(0)}});
+  };
+  const auto of_two = [&](std::string_view target, std::string_view name, std::string_view self,
+                          std::string_view other_name, std::string_view other) {
+    return call_of(aten(target), name,
+                   {{"self", named(self)}, {std::string(other_name), named(other)}});
+  };
+  const Json graph{
+      {"inputs", Json::array({named("b_c"), named("x")})},
+      {"outputs", Json::array({named("relu")})},
+      {"nodes", Json::array({select("b_c", "select"), select("x", "select_1"),
+                             of_two("add_.Tensor", "add_", "select", "other", "select_1"),
+                             call_of(aten("t.default"), "t", {{"self", named("b_c")}}),
+                             call_of(aten("slice.Tensor"), "slice_1",
+                                     {{"self", named("t")},
+                                      {"dim", number(0)},
+                                      {"start", number(1)},
+                                      {"end", number(2)}}),
+                             call_of(aten("zero_.default"), "zero_", {{"self", named("slice_1")}}),
+                             of_two("add.Tensor", "add", "b_c", "other", "x"),
+                             of_two("copy_.default", "copy_", "b_c", "src", "add"),
+                             call_of(aten("relu.default"), "relu", {{"self", named("t")}})})},
+      {"tensor_values",
+       {{"b_c", square},
+        {"x", square},
+        {"select", row},
+        {"select_1", row},
+        {"add_", row},
+        {"t", turned},
+        {"slice_1", column},
+        {"zero_", column},
+        {"add", square},
+        {"copy_", square},
+        {"relu", turned}}},
+      {"sym_int_values", Json::object()}};
+  const Json signature{
+      {"input_specs",
+       Json::array(
+           {{{"buffer", {{"arg", {{"name", "b_c"}}}, {"buffer_name", "c"}, {"persistent", true}}}},
+            {{"user_input", {{"arg", named("x")}}}}})},
+      {"output_specs", Json::array({{{"user_output", {{"arg", named("relu")}}}}})}};
+  const Json model{
+      {"schema_version", {{"major", 8}, {"minor", 20}}},
+      {"range_constraints", Json::object()},
+      {"graph_module",
+       {{"graph", graph}, {"signature", signature}, {"module_call_graph", Json::array()}}}};
+  const Json config{{"config",
+                     {{"c",
+                       {{"path_name", "weight_0"},
+                        {"is_param", false},
+                        {"use_pickle", false},
+                        {"tensor_meta", square}}}}}};
+  const std::vector<float> ones(4, 1.0F);
+  Entries entries = small_archive();
+  entries.at("m/data/weights/model_weights_config.json") = config.dump();
+  entries.at("m/data/weights/weight_0") =
+      std::string(reinterpret_cast<const char*>(ones.data()), ones.size() * sizeof(float));
+  entries.at("m/models/model.json") = model.dump();
+  return entries;
+}
+
 }  // namespace enn::testing

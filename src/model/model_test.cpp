@@ -180,6 +180,20 @@ TEST(Model, ErrorsNameTheInputAndWhatWasExpected) {
   EXPECT_EQ(model({}).status().code(), Code::InvalidArgument);
 }
 
+TEST(Model, AFillNeedsItsValue) {
+  const auto graph = parse(R"(graph {
+  input %x: float32[2]
+  %f: float32[2] = fill() {dtype = "float32", shape = [2]}
+  %y: float32[2] = add(%x, %f)
+  return %y
+}
+)");
+  ASSERT_TRUE(graph.ok()) << graph.status().message();
+  const TensorType type{DType::Float32, {2}};
+  EXPECT_THAT(Model::compile_graph(graph.value(), {{"x", type}}, {{"y", type}}).status().message(),
+              HasSubstr("attribute value is missing"));
+}
+
 // The buffer comes after an input and its new value between two outputs; an input is written too.
 TEST(Model, BuffersKeepTheirValuesFromCallToCall) {
   const auto graph = parse(R"(graph {

@@ -2,6 +2,7 @@
 // or read, decomposed and written again. ENN_FUZZ_SEED and ENN_FUZZ_MUTATIONS choose another run.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <iostream>
 #include <map>
 #include <string>
@@ -27,17 +28,21 @@ Status read_and_write(std::span<const std::byte> archive) {
 TEST(ArchiveMutation, EveryOneIsRefusedOrRead) {
   const auto [seed, mutations] = testing::fuzz_run(20260823, 24'000);
 
-  const testing::Entries entries = testing::small_archive();
-  const std::vector<std::byte> whole = testing::zip_of(entries);
-  ASSERT_TRUE(read_and_write(whole).ok()) << read_and_write(whole).message();
+  const std::array archives{testing::small_archive(), testing::writing_archive()};
+  std::vector<std::vector<std::byte>> files;
+  for (const testing::Entries& entries : archives) {
+    files.push_back(testing::zip_of(entries));
+    ASSERT_TRUE(read_and_write(files.back()).ok()) << read_and_write(files.back()).message();
+  }
 
   testing::Mutator mutator(seed);
   std::map<Code, std::uint64_t> outcomes;
   for (std::uint64_t i = 0; i < mutations; ++i) {
     SCOPED_TRACE(str("mutation ", i, " of seed ", seed));
+    const testing::Entries& entries = archives[i % archives.size()];
     std::vector<std::byte> archive;
     if (mutator.below(4) == 0) {
-      archive = mutator.mutate_bytes(whole);
+      archive = mutator.mutate_bytes(files[i % archives.size()]);
     } else {
       // With checksums right, so that what is inside is looked at.
       testing::Entries changed = entries;

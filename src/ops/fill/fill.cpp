@@ -71,6 +71,8 @@ Result<NodeId> import_arange(Graph& graph, const Call& call, Op op) {
 Result<std::vector<TensorType>> infer_fill(const Graph&, const Node& node) {
   const auto dtype = dtype_from_string(node.attrs.text("dtype"));
   if (!dtype) return error(Code::InvalidGraph, "attribute dtype is not a dtype");
+  const char* const first = node.op == Op::Fill ? "value" : "start";
+  if (!node.attrs.has(first)) return error(Code::InvalidGraph, "attribute ", first, " is missing");
   Shape shape = node.attrs.integers("shape");
   if (!checked_numel(shape))
     return error(Code::InvalidGraph, "shape ", list_str(shape), " is impossible");
