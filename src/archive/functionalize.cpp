@@ -350,11 +350,18 @@ class Functionalizer {
                  "with exported_program.run_decompositions()");
   }
 
-  // Whether a copy_ has nothing to convert or to repeat.
+  // Whether a copy_ has nothing to convert or to repeat, and its source is computed: the elements
+  // of an input or a buffer may be written before whoever runs the program stores this one.
   bool is_whole_copy(const Json& node, const std::string& operand) const {
     const Json* source = argument_of(node, "src");
     if (source == nullptr || !source->contains("as_tensor")) return false;
-    const Json& from = metas_.at(source->at("as_tensor").at("name").get<std::string>());
+    const auto& name = source->at("as_tensor").at("name").get_ref<const std::string&>();
+    const auto known = tensors_.find(name);
+    if (known != tensors_.end()) {
+      const Memory& memory = memories_[known->second.memory];
+      if (memory.kind != Kind::Local && memory.owner == name) return false;
+    }
+    const Json& from = metas_.at(name);
     const Json& to = metas_.at(operand);
     return from.at("dtype") == to.at("dtype") && from.at("sizes") == to.at("sizes");
   }

@@ -61,7 +61,7 @@ MOVES: dict[str, tuple[tuple[int, ...], Function]] = {
     "squeeze of a dimension": ((2, 1, 3, 1), lambda x: x.squeeze(1)),
     "rank 7": ((2, 1, 2, 3, 2, 1, 2), lambda x: x.permute(6, 5, 0, 3, 2, 1, 4)),
     "select of a vector": ((5,), lambda x: x[-2] * 1.0),
-    "cat with an empty one": ((2, 3), lambda x: torch.cat([x, torch.empty(0), x[:, :0], x], 1)),
+    "cat with an empty one": ((2, 3), lambda x: torch.cat([x, torch.empty(0, dtype=x.dtype), x[:, :0], x], 1)),
     "cat of many": ((2, 3), lambda x: torch.cat([x] * 20, 0)),
     "pad reflect 1d": ((2, 3, 6), lambda x: functional.pad(x, (2, 5), "reflect")),
     "pad reflect 2d": ((1, 3, 6, 5), lambda x: functional.pad(x, (1, 2, 3, 4), "reflect")),

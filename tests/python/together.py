@@ -60,6 +60,13 @@ class Together(nn.Module):
         )
 
 
+def _step(node: torch.fx.Node, value: torch.Tensor) -> float:
+    """Of a quantized result its scale; an integer counts in steps of 1, what stays in float in roundings."""
+    if "dequantize" in str(node.target):
+        return float(node.args[1])  # type: ignore[arg-type]
+    return 1e-5 * float(value.abs().max()) if value.is_floating_point() else 1.0
+
+
 def _lowered(cases: list[Case], quantized: bool) -> list[Result]:
     inputs = tuple(value for case in cases for value in case.inputs)
     model: nn.Module = Together(cases).eval()
@@ -74,7 +81,7 @@ def _lowered(cases: list[Case], quantized: bool) -> list[Result]:
     steps = [1.0] * len(cases)
     if quantized:
         results = model.graph.output_node().args[0]
-        steps = [float(node.args[1]) if "dequantize" in str(node.target) else 1.0 for node in results]
+        steps = [_step(node, value) for node, value in zip(results, expected, strict=True)]
     assert len(expected) == len(actual) == len(cases)
     return [Result(*values) for values in zip((case.name for case in cases), expected, actual, steps, strict=True)]
 

@@ -47,7 +47,10 @@ bool compares(const Node& node) {
 
 // With one slope it is a function of one 8-bit value.
 Status lower_prelu_table(const Graph& graph, const Node& node, ProgramBuilder& builder) {
-  ENN_ASSIGN(const std::vector<float> slope, constant_floats(graph, node.inputs[1]));
+  const Value& weight = graph.value(node.inputs[1]);
+  ENN_ASSIGN(const std::vector<float> slope, weight.quant
+                                                 ? dequantized_floats(weight, *weight.quant)
+                                                 : constant_floats(graph, node.inputs[1]));
   return lower_table(graph, node, builder,
                      [&](float x) { return apply_f32<BinaryOp::Prelu>(x, slope.front()); });
 }
