@@ -5,18 +5,18 @@
 namespace enn {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-constexpr std::string_view kModel = R"json({
+constexpr std::string_view kSymbols = R"json({
   "range_constraints": {"s1": {"min_val": 2, "max_val": 16}, "s2": {"min_val": 0, "max_val": null}},
   "graph_module": {"graph": {"sym_int_values": {
     "n": {"as_expr": {"expr_str": "Mul(Integer(2), Symbol('s1', integer=True))", "hint": null}},
     "u": {"as_expr": {"expr_str": "Symbol('u0', integer=True)", "hint": null}}}}}})json";
 
-class SymbolsTest : public testing::Test {
+class SymbolsTest : public ::testing::Test {
  protected:
   Result<Symbols> read(std::int64_t dynamic_size) {
-    const auto failure = parser_.parse(simdjson::padded_string(kModel)).get(root_);
+    const auto failure = parser_.parse(simdjson::padded_string(kSymbols)).get(root_);
     EXPECT_EQ(failure, simdjson::SUCCESS);
     ExportOptions options;
     options.dynamic_size = dynamic_size;
