@@ -89,6 +89,7 @@ Summary summarize(const Graph& graph) {
 // A value that is quantized, by name, and how.
 struct Range {
   std::string name;
+  std::string module_path;  // that computes it, or reads the weight
   bool weight = false;
   QuantParams params;
 
@@ -97,6 +98,18 @@ struct Range {
     return static_cast<float>(quantized - params.zero_point()) * params.scale();
   }
 };
+
+// Path of the module that computes the value `id`, or that reads it when nothing computes it.
+std::string module_of(const Graph& graph, ValueId id) {
+  if (const Node* const producer = graph.producer(id)) return module_path(producer->origin);
+  // A constant is read behind its quantize and dequantize.
+  for (std::vector<NodeId> users = graph.users(id); !users.empty();) {
+    const Node& reader = graph.node(users.front());
+    if (reader.op != Op::Quantize && reader.op != Op::Dequantize) return module_path(reader.origin);
+    users = graph.users(reader.outputs[0]);
+  }
+  return {};
+}
 
 // Those whose scales are in the program.
 std::vector<Range> ranges_of(const ExportedProgram& program) {
@@ -111,8 +124,9 @@ std::vector<Range> ranges_of(const ExportedProgram& program) {
     auto params = quant_params(graph, node);
     if (!params.ok()) continue;
     const auto name = qualified.find(operand.name);
-    out.push_back({name == qualified.end() ? operand.name : name->second, operand.is_constant(),
-                   std::move(params).value()});
+    const bool weight = operand.is_constant();
+    out.push_back({name == qualified.end() ? operand.name : name->second,
+                   module_of(graph, node.inputs[0]), weight, std::move(params).value()});
   }
   return out;
 }
@@ -124,6 +138,7 @@ std::pair<float, float> smallest_and_largest_scale(const Range& range) {
 
 Json range_json(const Range& range) {
   Json row = {{"value", range.name},
+              {"module", range.module_path},
               {"kind", range.weight ? "weight" : "activation"},
               {"quant_min", range.params.quant_min},
               {"quant_max", range.params.quant_max}};
@@ -143,23 +158,21 @@ Json range_json(const Range& range) {
   return row;
 }
 
-std::string digits(float value) { return str(value); }
-
 void print_ranges(const std::vector<Range>& ranges) {
-  Table table({"value", "kind", "scale", "zero point", "smallest", "largest"});
+  Table table({"value", "module", "kind", "scale", "zero point", "smallest", "largest"});
   for (const Range& range : ranges) {
     const char* const kind = range.weight ? "weight" : "activation";
     if (range.params.per_tensor()) {
-      table.add({range.name, kind, digits(range.params.scale()), str(range.params.zero_point()),
-                 digits(range.real(range.params.quant_min)),
-                 digits(range.real(range.params.quant_max))});
+      table.add({range.name, range.module_path, kind, str(range.params.scale()),
+                 str(range.params.zero_point()), str(range.real(range.params.quant_min)),
+                 str(range.real(range.params.quant_max))});
       continue;
     }
     const auto [smallest, largest] = smallest_and_largest_scale(range);
     const auto bound = static_cast<float>(range.params.quant_max);
-    table.add({range.name, str(kind, ", ", range.params.scales.size(), " channels"),
-               str(smallest, " to ", largest), "0", digits(-bound * largest),
-               digits(bound * largest)});
+    table.add({range.name, range.module_path,
+               str(kind, ", ", range.params.scales.size(), " channels"),
+               str(smallest, " to ", largest), "0", str(-bound * largest), str(bound * largest)});
   }
   table.print();
 }

@@ -6,8 +6,6 @@
 #include <set>
 #include <tuple>
 
-#include "compiler/compiler.hpp"
-
 namespace enn::tool {
 namespace {
 
@@ -134,18 +132,26 @@ Result<ObservedModel> ObservedModel::open(const ExportedProgram& program,
                                           std::span<const Point> points, Execution execution,
                                           const RunOptions& options) {
   Graph graph = program.graph();
-  std::vector<ValueId> outputs = graph.outputs();
-  for (const Point& point : points) outputs.push_back(point.value);
-  graph.set_outputs(std::move(outputs));
-  CompileOptions compile_options;
-  compile_options.execution = execution;
-  ENN_ASSIGN(const CompiledProgram compiled, compile(std::move(graph), compile_options));
-  ENN_ASSIGN(Runner runner, Runner::open(compiled.bytes, options));
-  return ObservedModel(std::move(runner), program.outputs().size());
+  std::vector<ValueId> values = graph.outputs();
+  std::vector<NamedType> outputs = program.outputs();
+  for (const Point& point : points) {
+    values.push_back(point.value);
+    outputs.push_back({point.name, graph.value(point.value).type});
+  }
+  graph.set_outputs(std::move(values));
+  ModelOptions model_options;
+  model_options.execution = execution;
+  model_options.threads = options.threads;
+  model_options.isa = options.isa;
+  ENN_ASSIGN(Model model, Model::compile_graph(graph, program.inputs(), std::move(outputs),
+                                               model_options, program.mutations()));
+  return ObservedModel(std::move(model), program.outputs().size());
 }
 
 Result<ObservedModel::Values> ObservedModel::run(std::span<const Tensor> inputs) {
-  ENN_ASSIGN(std::vector<Tensor> results, runner_.run(inputs));
+  std::vector<TensorView> views;
+  for (const Tensor& input : inputs) views.push_back(input.view());
+  ENN_ASSIGN(std::vector<Tensor> results, model_(views));
   Values out;
   const auto middle = results.begin() + static_cast<std::ptrdiff_t>(outputs_);
   out.points.assign(std::make_move_iterator(middle), std::make_move_iterator(results.end()));

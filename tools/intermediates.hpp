@@ -33,7 +33,8 @@ struct PointPair {
 [[nodiscard]] std::vector<PointPair> common_points(const ExportedProgram& first,
                                                    const ExportedProgram& second);
 
-// A model whose points are outputs beside its own.
+// A model whose points are outputs beside its own. Buffers that it changes keep their values from
+// run to run.
 class ObservedModel {
  public:
   [[nodiscard]] static Result<ObservedModel> open(const ExportedProgram& program,
@@ -47,9 +48,8 @@ class ObservedModel {
   [[nodiscard]] Result<Values> run(std::span<const Tensor> inputs);
 
  private:
-  ObservedModel(Runner runner, std::size_t outputs)
-      : runner_(std::move(runner)), outputs_(outputs) {}
-  Runner runner_;
+  ObservedModel(Model model, std::size_t outputs) : model_(std::move(model)), outputs_(outputs) {}
+  Model model_;
   std::size_t outputs_;
 };
 

@@ -65,6 +65,18 @@ class Normed(nn.Module):
         return self.head(self.body(self.stem(x)).mean((2, 3)))
 
 
+class Running(nn.Module):
+    """A buffer that each call changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("total", torch.zeros(1, 3, 1, 1))
+
+    def forward(self, x):
+        self.total.add_(x.mean((2, 3), keepdim=True))
+        return x * self.total
+
+
 class Pixels(nn.Module):
     """What the command feeds a model comes out again."""
 
@@ -271,6 +283,19 @@ def test_compare_joins_the_values_that_are_the_same(folder, tmp_path) -> None:
     assert [row["name"] for row in rows] == names
 
 
+def test_compare_keeps_buffers_from_sample_to_sample(folder, tmp_path) -> None:
+    torch.export.save(torch.export.export(Running(), (torch.zeros(1, 3, 12, 12),)), tmp_path / "model.pt2")
+    data = ["--data", folder / "data.npz", "--samples", 5]
+    rows = enn_json("compare", tmp_path / "model.pt2", tmp_path / "model.pt2", *data)["tensors"]
+    assert all(row["max_difference"] == 0 for row in rows)
+    model = Running()
+    largest = max(
+        model(sample[None]).abs().max().item() for sample in torch.from_numpy(np.load(folder / "data.npz")["x"][:5])
+    )
+    assert rows[-1]["name"] == "output 0"
+    assert rows[-1]["largest"] == pytest.approx(largest, rel=1e-5)
+
+
 def test_compare_refuses_models_of_other_sizes(folder, tmp_path) -> None:
     data = ["--data", folder / "data.npz"]
     torch.export.save(torch.export.export(Classifier().eval(), (torch.randn(1, 3, 16, 16),)), tmp_path / "larger.pt2")
@@ -441,13 +466,13 @@ def test_ranges_are_a_table_with_the_weights(folder) -> None:
     torch.manual_seed(0)
     model = Classifier().eval()
     expected = [model.features[0], model.features[2], model.head]
-    assert len(weights) == len(expected)
+    assert [row["module"] for row in weights] == ["features.0", "features.2", "head"]
     largest = {max(row["scales"]) * 127 for row in weights}
     for layer in expected:
         assert min(abs(value - layer.weight.abs().max().item()) for value in largest) < 1e-6
     lines = enn("inspect", folder / "model_a8w8.pt2", "--ranges").splitlines()
     (head,) = [line for line in lines if line.startswith("value ")]
-    assert head.split() == ["value", "kind", "scale", "zero", "point", "smallest", "largest"]
+    assert head.split() == ["value", "module", "kind", "scale", "zero", "point", "smallest", "largest"]
     assert sum("weight, " in line and " channels" in line for line in lines) == 3
 
 
