@@ -14,8 +14,8 @@
 #include "arguments.hpp"
 #include "bindings.hpp"
 #include "ir/graph.hpp"
-#include "ops/decompositions/decompositions.hpp"
 #include "ops/common.hpp"
+#include "ops/decompositions/decompositions.hpp"
 #include "ops/import.hpp"
 
 namespace enn::python {

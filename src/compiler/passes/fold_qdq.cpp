@@ -58,7 +58,8 @@ class QdqFolder {
         // What the compiler does not compute would be quantized in every run.
         const Value& source = graph_.value(moving.inputs[0]);
         if (source.is_constant()) break;
-        // A view of an input costs nothing, and the quantize behind it permutes an image as it goes.
+        // A view of an input costs nothing, and the quantize behind it permutes an image as it
+        // goes.
         if (source.producer == kNone && moving.op == Op::Reshape) break;
         Node& last = graph_.node(quantize);
         const TensorType type{graph_.value(last.outputs[0]).type.dtype,
