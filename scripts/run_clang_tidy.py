@@ -82,10 +82,11 @@ def source_of(entry: dict[str, str], version: str, done: Path) -> Source:
         elif argument in ("-o", "-MF", "-MT", "-Xclang"):
             skip = True
         else:
+            # What the build generates lies in a system folder, so that its warnings are left out.
+            named = argument if flags and flags[-1] == "-isystem" else argument[2:] if argument[:2] == "-I" else None
+            if named is not None and (directory / named).is_relative_to(ROOT) and ".venv" not in Path(named).parts:
+                folders.append(directory / named)
             flags.append(argument)
-            folder = directory / argument[2:] if argument.startswith("-I") else None
-            if folder is not None and folder.is_relative_to(ROOT) and ".venv" not in folder.parts:
-                folders.append(folder)
     path = Path(entry["file"])
     digest = hashlib.sha256(version.encode() + shlex.join(flags).encode() + digest_of(ROOT / ".clang-tidy"))
     for file in sorted(project_files(path, folders)):

@@ -37,10 +37,10 @@ sanitized() {
 
 wheel() { wait "$setup" && scripts/build_wheel.sh; }
 
-# Each worker holds a few GB of models; more of them than four gain little. Tests that share a program stay together.
+# Each worker holds a few GB of models; more of them than four gain little. Neighbours stay together, as they share fixtures.
 python_tests() {
   local workers=$(($(nproc) < 4 ? $(nproc) : 4))
-  OMP_NUM_THREADS=1 python -m pytest -q -n "$workers" --dist loadgroup "$@" tests/python
+  OMP_NUM_THREADS=1 python -m pytest -q -n "$workers" --dist worksteal "$@" tests/python
 }
 
 case $what in

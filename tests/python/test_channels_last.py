@@ -30,6 +30,7 @@ CASES = {
 }
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("case", [*CASES, "dynamic"])
 def test_channels_last(case: str) -> None:
     torch.manual_seed(0)

@@ -160,6 +160,7 @@ CASES = {
 }
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("name", CASES)
 def test_composites_become_known_operators_through_both_doors(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)

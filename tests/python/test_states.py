@@ -113,6 +113,7 @@ def assert_same(actual: list[list[np.ndarray]], expected: list[list[np.ndarray]]
             np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=f"call {call}")
 
 
+@pytest.mark.forms
 @pytest.mark.parametrize("name", CASES)
 @torch.no_grad()
 def test_a_buffer_keeps_its_value_in_every_way_of_running(name: str, tmp_path: Path):
