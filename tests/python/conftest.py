@@ -14,6 +14,9 @@ for folder in ("examples", "benchmarks"):
     sys.path.insert(0, str(ROOT / folder))
 
 import pytest  # noqa: E402
+
+pytest.register_assert_rewrite("together")
+
 import shortcuts  # noqa: E402
 import torch  # noqa: E402
 from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner  # noqa: E402
