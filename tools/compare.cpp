@@ -3,6 +3,7 @@
 #include <iterator>
 #include <map>
 #include <system_error>
+#include <utility>
 
 #include "base/file_io.hpp"
 #include "common.hpp"
@@ -53,8 +54,9 @@ std::vector<fs::path> files_in_order(const fs::path& folder, std::vector<fs::pat
     const auto found = places.find(file.filename().string());
     return found == places.end() ? places.size() : found->second;
   };
-  std::stable_sort(files.begin(), files.end(),
-                   [&](const fs::path& a, const fs::path& b) { return place(a) < place(b); });
+  std::sort(files.begin(), files.end(), [&](const fs::path& a, const fs::path& b) {
+    return std::pair(place(a), a) < std::pair(place(b), b);
+  });
   return files;
 }
 
