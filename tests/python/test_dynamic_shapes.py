@@ -185,9 +185,11 @@ def test_one_delegate_call_runs_every_size(name: str, quantized: bool) -> None:
             expected = model(x)
         actual = program(x)
         assert actual.shape == expected.shape
-        if quantized:
+        if quantized and "dequantize" in str(model.graph.output_node().all_input_nodes[0].target):
             step = common.output_scale(model)
             assert ((actual - expected).abs() / step).round().max() <= 1, size
+        elif quantized:  # the log_softmax at the end stays float: the 8-bit operand may round to the next step
+            assert (actual - expected).abs().max() <= 0.5, size
         else:
             torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
 
