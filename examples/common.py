@@ -151,8 +151,6 @@ def set_threads(threads: int) -> None:
 def output_scale(quantized: torch.fx.GraphModule) -> float:
     """The quantization step of the result: the scale of the dequantize before it."""
     last = quantized.graph.output_node().all_input_nodes[0]
-    if "dequantize" not in str(last.target):
-        raise ValueError(f"the result of '{last.name}' is not quantized")
     return float(last.args[1])
 
 
