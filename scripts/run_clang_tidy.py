@@ -2,7 +2,7 @@
 """Runs clang-tidy on the sources of a compilation database, several at a time.
 
 Tests and benchmarks are left to the compilers' warnings. A source that was clean is skipped while it, every project
-header that it includes, its compiler flags and .clang-tidy stay the same. Sources of a folder with the same flags are
+header that it includes, its compiler flags and .clang-tidy stay the same. Sources of a target with the same flags are
 checked together, as if one file included them: most of the time goes into the headers that they share. Where that
 does not compile (two of them have an anonymous name in common), the halves are checked on their own.
 """
@@ -12,7 +12,6 @@ import concurrent.futures
 import dataclasses
 import functools
 import hashlib
-import itertools
 import json
 import os
 import re
@@ -23,8 +22,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-GROUP = 12  # sources that are checked together, at most
-ALONE = {"tools"}  # folders whose sources give the same names to different things
+GROUP = 16  # sources that are checked together, at most
+ALONE = re.compile(r"^tools/|/x86_[^/]*$")  # sources that give the same names to different things
 # Findings in our headers, as .clang-tidy says, and in the sources that a group's file includes.
 FINDINGS = r"(/(src|include|python/bindings)/[^.]*\.hpp|/(src|tools|python/bindings|tests)/[^.]*\.cpp)$"
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+["<]([^">]+)[">]', re.MULTILINE)
@@ -36,6 +35,7 @@ class Source:
 
     path: Path
     directory: Path
+    target: str
     flags: tuple[str, ...]
     stamp: Path
 
@@ -91,7 +91,9 @@ def source_of(entry: dict[str, str], version: str, done: Path) -> Source:
     digest = hashlib.sha256(version.encode() + shlex.join(flags).encode() + digest_of(ROOT / ".clang-tidy"))
     for file in sorted(project_files(path, folders)):
         digest.update(digest_of(file))
-    return Source(path, directory, tuple(flags), done / digest.hexdigest())
+    # The object of src/ir/graph.cpp: src/ir/CMakeFiles/enn_ir.dir/graph.cpp.o
+    target = entry["output"].partition(".dir/")[0]
+    return Source(path, directory, target, tuple(flags), done / digest.hexdigest())
 
 
 def check(sources: list[Source], tidy: str) -> list[tuple[str, str]]:
@@ -131,16 +133,15 @@ def wanted(source: Path, build: Path) -> bool:
 
 
 def groups_of(sources: list[Source]) -> list[list[Source]]:
-    """Sources with the same flags from one folder of src (or tools, …), the largest groups first."""
-
-    def key(source: Source) -> tuple[str, ...]:
-        return (*source.path.relative_to(ROOT).parent.parts[:2], str(source.directory), *source.flags)
-
+    """Sources of a target with the same flags, in the order in which CMake compiles them together; largest first."""
+    alike: dict[tuple[str, ...], list[Source]] = {}
+    for source in sources:
+        alike.setdefault((source.target, *source.flags), []).append(source)
     groups = []
-    for (folder, *_), members in itertools.groupby(sorted(sources, key=lambda source: (key(source), source.path)), key):
-        alike = list(members)
-        count = -(-len(alike) // (1 if folder in ALONE else GROUP))
-        groups += [alike[i::count] for i in range(count)]
+    for members in alike.values():
+        alone = ALONE.search(str(members[0].path.relative_to(ROOT)))
+        size = 1 if alone else GROUP
+        groups += [members[i : i + size] for i in range(0, len(members), size)]
     return sorted(groups, key=len, reverse=True)
 
 
@@ -159,7 +160,7 @@ def main() -> int:
     done.mkdir(exist_ok=True)
 
     start = time.monotonic()
-    sources = [source_of(entry, version, done) for _, entry in sorted(entries.items())]
+    sources = [source_of(entry, version, done) for entry in entries.values()]
     changed = [source for source in sources if not source.stamp.exists()]
     failed = []
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:

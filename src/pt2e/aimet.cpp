@@ -10,7 +10,7 @@ namespace enn {
 
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 constexpr std::string_view kWritten = "1.0.0";
 constexpr std::int32_t kSignedOffset = 128;
@@ -32,7 +32,7 @@ GivenEncoding from_offsets(GivenEncoding given) {
 }
 
 // Whether an encoding is taken (8 bits) or passed over (32 bits).
-Result<bool> is_taken(const json& object, const std::string& name, std::string_view bits_member,
+Result<bool> is_taken(const Json& object, const std::string& name, std::string_view bits_member,
                       std::string_view integers) {
   const auto bits = object.find(bits_member);
   const auto type = object.find("dtype");
@@ -44,12 +44,12 @@ Result<bool> is_taken(const json& object, const std::string& name, std::string_v
 }
 
 // 0.4.0 to 0.6.1: a list with an object for each channel.
-Result<Parsed> parse_version_0(const json& channels, const std::string& name) {
+Result<Parsed> parse_version_0(const Json& channels, const std::string& name) {
   if (!channels.is_array() || channels.empty()) {
     return wrong_encoding(name, "it is no list of encodings");
   }
   GivenEncoding given;
-  for (const json& channel : channels) {
+  for (const Json& channel : channels) {
     if (!channel.is_object()) return wrong_encoding(name, "it is no list of encodings");
     ENN_ASSIGN(const bool taken, is_taken(channel, name, "bitwidth", "int"));
     if (!taken) return Parsed();
@@ -63,7 +63,7 @@ Result<Parsed> parse_version_0(const json& channels, const std::string& name) {
   return Parsed(from_offsets(std::move(given)));
 }
 
-Result<Parsed> parse_version_1(const json& object, const std::string& name) {
+Result<Parsed> parse_version_1(const Json& object, const std::string& name) {
   ENN_ASSIGN(const bool taken, is_taken(object, name, "bw", "INT"));
   if (!taken) return Parsed();
   ENN_ASSIGN(GivenEncoding given, numbers_from(object, name, "scale", "offset"));
@@ -71,7 +71,7 @@ Result<Parsed> parse_version_1(const json& object, const std::string& name) {
 }
 
 // The operands of ONNX's QuantizeLinear.
-Result<Parsed> parse_version_2(const json& object, const std::string& name) {
+Result<Parsed> parse_version_2(const Json& object, const std::string& name) {
   ENN_ASSIGN(const std::string dtype, string_from(object, "output_dtype"));
   if (dtype == "int32") return Parsed();
   ENN_ASSIGN(GivenEncoding given, numbers_from(object, name, "y_scale", "y_zero_point"));
@@ -89,11 +89,11 @@ Status add(Encodings& encodings, const std::string& name, Result<Parsed> parsed)
 
 }  // namespace
 
-bool is_aimet(const json& document) {
+bool is_aimet(const Json& document) {
   return document.contains("activation_encodings") || document.contains("encodings");
 }
 
-Result<Encodings> parse_aimet(const json& document) {
+Result<Encodings> parse_aimet(const Json& document) {
   ENN_ASSIGN(const std::string version, string_from(document, "version"));
   const bool objects = version == "0.4.0" || version == "0.5.0" || version == "0.6.1";
   if (!objects && version != "1.0.0" && version != "2.0.0") {
@@ -114,7 +114,7 @@ Result<Encodings> parse_aimet(const json& document) {
       continue;
     }
     if (!found->is_array()) return error(Code::InvalidArgument, "'", member, "' is no list");
-    for (const json& item : *found) {
+    for (const Json& item : *found) {
       ENN_ASSIGN(const std::string name, string_from(item, "name"));
       ENN_TRY(add(encodings, name,
                   version == "1.0.0" ? parse_version_1(item, name) : parse_version_2(item, name)));
@@ -123,16 +123,16 @@ Result<Encodings> parse_aimet(const json& document) {
   return encodings;
 }
 
-json aimet_document(std::span<const Encoding> encodings) {
-  json activations = json::array();
-  json parameters = json::array();
+Json aimet_document(std::span<const Encoding> encodings) {
+  Json activations = Json::array();
+  Json parameters = Json::array();
   for (const Encoding& encoding : encodings) {
     const QuantParams& params = encoding.params;
     std::vector<std::int32_t> offsets;
     for (const std::int32_t zero_point : params.zero_points) {
       offsets.push_back(-zero_point - (encoding.dtype == DType::Int8 ? kSignedOffset : 0));
     }
-    json item = {{"name", encoding.qualified_name},
+    Json item = {{"name", encoding.qualified_name},
                  {"dtype", "INT"},
                  {"bw", 8},
                  {"enc_type", params.per_tensor() ? "PER_TENSOR" : "PER_CHANNEL"},
@@ -144,7 +144,7 @@ json aimet_document(std::span<const Encoding> encodings) {
   return {{"version", kWritten},
           {"activation_encodings", std::move(activations)},
           {"param_encodings", std::move(parameters)},
-          {"excluded_layers", json::array()},
+          {"excluded_layers", Json::array()},
           {"producer", "openenn"}};
 }
 

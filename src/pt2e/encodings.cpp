@@ -11,13 +11,13 @@ namespace enn {
 
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 constexpr std::string_view kFormat = "openenn.encodings";
 constexpr std::uint64_t kVersion = 1;
 
-std::string text_of(const json& document) {
-  return document.dump(-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace);
+std::string text_of(const Json& document) {
+  return document.dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
 }
 
 Status check(const std::string& name, const GivenEncoding& given) {
@@ -40,14 +40,14 @@ Status check(const std::string& name, const GivenEncoding& given) {
 }
 
 // A number or a list of numbers, as a list.
-std::vector<json> as_list(const json& object, std::string_view member) {
+std::vector<Json> as_list(const Json& object, std::string_view member) {
   const auto found = object.find(member);
   if (found == object.end()) return {};
   if (!found->is_array()) return {*found};
   return {found->begin(), found->end()};
 }
 
-Result<GivenEncoding> own_from(const json& object, const std::string& name) {
+Result<GivenEncoding> own_from(const Json& object, const std::string& name) {
   if (!object.is_object()) return wrong_encoding(name, "it is no object");
   ENN_ASSIGN(const std::string dtype, string_from(object, "dtype"));
   ENN_ASSIGN(GivenEncoding given, numbers_from(object, name, "scale", "zero_point"));
@@ -73,14 +73,14 @@ Result<DType> eight_bits_from(std::string_view dtype, std::string_view name) {
   return wrong_encoding(name, "its type is not int8 or uint8");
 }
 
-Result<GivenEncoding> numbers_from(const json& object, std::string_view name,
+Result<GivenEncoding> numbers_from(const Json& object, std::string_view name,
                                    std::string_view scales, std::string_view zero_points) {
   GivenEncoding given;
-  for (const json& item : as_list(object, scales)) {
+  for (const Json& item : as_list(object, scales)) {
     if (!item.is_number()) return wrong_encoding(name, "a scale is no number");
     given.scales.push_back(static_cast<float>(item.get<double>()));
   }
-  for (const json& item : as_list(object, zero_points)) {
+  for (const Json& item : as_list(object, zero_points)) {
     // AIMET also writes whole numbers with a decimal point.
     if (!item.is_number() || item.get<double>() != std::floor(item.get<double>())) {
       return wrong_encoding(name, "a zero point or offset is no integer");
@@ -93,10 +93,10 @@ Result<GivenEncoding> numbers_from(const json& object, std::string_view name,
 }
 
 std::string encodings_json(std::span<const Encoding> encodings) {
-  json tensors = json::object();
+  Json tensors = Json::object();
   for (const Encoding& encoding : encodings) {
     const QuantParams& params = encoding.params;
-    json item = {{"dtype", to_string(encoding.dtype)},
+    Json item = {{"dtype", to_string(encoding.dtype)},
                  {"quant_min", params.quant_min},
                  {"quant_max", params.quant_max}};
     if (params.per_tensor()) {
@@ -121,7 +121,7 @@ std::string aimet_json(std::span<const Encoding> encodings) {
 }
 
 Result<std::map<std::string, GivenEncoding>> parse_encodings(std::string_view text) {
-  ENN_ASSIGN(const json document, parse_object(text, "encodings"));
+  ENN_ASSIGN(const Json document, parse_object(text, "encodings"));
   std::map<std::string, GivenEncoding> result;
   if (is_aimet(document)) {
     ENN_ASSIGN(result, parse_aimet(document));

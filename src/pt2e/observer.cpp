@@ -19,7 +19,7 @@ namespace enn {
 
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 constexpr float kAveraging = 0.01F;    // torchao's averaging_constant
 constexpr double kPercentile = 99.99;  // of the values, at either end
@@ -96,14 +96,14 @@ class ObserverBase : public RangeObserver {
     infinities_ = infinities_ || other.infinities_;
     overflow_ = overflow_ || other.overflow_;
   }
-  [[nodiscard]] json save_flags() const {
-    json state = json::object();
+  [[nodiscard]] Json save_flags() const {
+    Json state = Json::object();
     if (nans_) state["nan"] = true;
     if (infinities_) state["infinity"] = true;
     if (overflow_) state["overflow"] = true;
     return state;
   }
-  void load_flags(const json& state) {
+  void load_flags(const Json& state) {
     nans_ = state.contains("nan");
     infinities_ = state.contains("infinity");
     overflow_ = state.contains("overflow");
@@ -200,8 +200,8 @@ class MinMax final : public ObserverBase {
     return {};
   }
 
-  [[nodiscard]] json save() const override {
-    json state = save_flags();
+  [[nodiscard]] Json save() const override {
+    Json state = save_flags();
     state["kind"] = kind();
     state["low"] = low_;
     state["high"] = high_;
@@ -209,7 +209,7 @@ class MinMax final : public ObserverBase {
     return state;
   }
 
-  [[nodiscard]] Status load(const json& state) override {
+  [[nodiscard]] Status load(const Json& state) override {
     ENN_TRY(check_kind(state, kind()));
     ENN_ASSIGN(std::vector<float> low, floats_from(state, "low"));
     ENN_ASSIGN(std::vector<float> high, floats_from(state, "high"));
@@ -321,8 +321,8 @@ class HistogramRange final : public ObserverBase {
     return {};
   }
 
-  [[nodiscard]] json save() const override {
-    json state = save_flags();
+  [[nodiscard]] Json save() const override {
+    Json state = save_flags();
     state["kind"] = to_string(spec().observer);
     if (!empty()) {
       state["low"] = histogram_.low;
@@ -333,7 +333,7 @@ class HistogramRange final : public ObserverBase {
     return state;
   }
 
-  [[nodiscard]] Status load(const json& state) override {
+  [[nodiscard]] Status load(const Json& state) override {
     ENN_TRY(check_kind(state, to_string(spec().observer)));
     Histogram histogram;
     std::uint64_t tensors = 0;
