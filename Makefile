@@ -84,6 +84,11 @@ bench: build  ## accuracy and speed figures of the README
 	@python benchmarks/accuracy.py
 	@python benchmarks/speed.py
 
+.PHONY: bench-trained
+bench-trained: build  ## trained networks in 8 bits beside other quantizers; installs their packages
+	@scripts/setup.sh trained
+	@python benchmarks/trained.py --json docs/trained.json
+
 .PHONY: bench-kernels
 bench-kernels:  ## speed of single kernels
 	@scripts/setup.sh bench

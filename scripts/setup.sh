@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# scripts/setup.sh <group>: makes this machine ready for `make demo`, `make test`, `make bench`, `make lint`, `make
-# test-upstream` or, with the group "newest", `make test-newest-torch`. The group "compile" is what the C++ part of
-# `make test` needs: it begins while "test" downloads the rest.
+# scripts/setup.sh <group>: makes this machine ready for `make demo`, `make test`, `make bench`, `make bench-trained`,
+# `make lint`, `make test-upstream` or, with the group "newest", `make test-newest-torch`. The group "compile" is what the
+# C++ part of `make test` needs: it begins while "test" downloads the rest.
 # Debian packages are installed when run as root; otherwise the command that installs them is printed and
 # the script stops. Python packages go into .venv, with pinned versions, and only when the pins changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-group=${1:?usage: scripts/setup.sh demo|compile|test|bench|lint|upstream|newest}
+group=${1:?usage: scripts/setup.sh demo|compile|test|bench|trained|lint|upstream|newest}
 venv=.venv
 requirements=scripts/requirements
 
@@ -18,9 +18,11 @@ case $group in
   upstream | newest) packages=("${build_packages[@]}") ;;
   compile | test) packages=("${build_packages[@]}" ccache libgtest-dev libgmock-dev libsimde-dev dataset-fashion-mnist) ;;
   bench) packages=("${build_packages[@]}" libbenchmark-dev) ;;
+  trained) packages=("${build_packages[@]}" mate-backgrounds lomiri-wallpapers-16.04 lomiri-wallpapers-20.04
+                     asterisk-core-sounds-en-wav fonts-dejavu-core fonts-liberation fonts-freefont-ttf) ;;
   lint) packages=("${build_packages[@]}" ccache libgtest-dev libgmock-dev libsimde-dev libbenchmark-dev doxygen
                   libclang-common-19-dev clang-19 clang-format-19 clang-tidy-19) ;;
-  *) echo "setup: unknown group '$group'; use demo, compile, test, bench, lint, upstream or newest" >&2; exit 2 ;;
+  *) echo "setup: unknown group '$group'; use demo, compile, test, bench, trained, lint, upstream or newest" >&2; exit 2 ;;
 esac
 
 say() { printf '\033[1m[setup]\033[0m %s\n' "$*"; }
@@ -65,14 +67,15 @@ install_system_packages() {
 }
 [[ ${ENN_SYSTEM_READY:-0} == 1 ]] || install_system_packages
 
-# install_requirements <name> [<environment>]: scripts/requirements/<name>.txt, unless that was done with the same pins.
+# install_requirements <name> [<environment> [<options of pip>]]: scripts/requirements/<name>.txt, unless that was done
+# with the same pins.
 install_requirements() {
   local name=$1 environment=${2:-$venv} pins
   local stamp=$environment/.installed-$name
   pins=$(cat "$requirements/$name.txt" "$requirements/constraints.txt" | sha256sum)
   [[ -f $stamp && $(<"$stamp") == "$pins" ]] && return 0
   say "installing Python packages: $name (the first time downloads them, which takes a few minutes)"
-  "$environment/bin/python" -m pip install --disable-pip-version-check --no-input -q --progress-bar on -r "$requirements/$name.txt"
+  "$environment/bin/python" -m pip install --disable-pip-version-check --no-input -q --progress-bar on "${@:3}" -r "$requirements/$name.txt"
   printf '%s\n' "$pins" >"$stamp"
 }
 
@@ -89,6 +92,7 @@ install_requirements torch
 install_requirements demo
 case $group in
   test | lint) install_requirements develop ;;
+  trained) install_requirements trained "$venv" --no-deps ;;
   upstream) install_requirements upstream ;;
   newest)
     [[ -x build/venv-newest/bin/python ]] || "$venv/bin/python" -m venv build/venv-newest

@@ -1,0 +1,100 @@
+"""What a network is quantized with: each engine turns it into one or two callables with the module's signature."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
+
+from all_models import quantize_as_upstream
+from operators import calls_of
+from report import common, quantize_for_xnnpack
+from trained_networks.macs import share_in_float
+from trained_networks.network import Function, MissingPackageError, TrainedNetwork, need_module
+
+
+@dataclass
+class Quantized:
+    """A quantized network: callables by column, and figures of theirs that are no metric."""
+
+    functions: dict[str, Function]
+    figures: dict[str, Any]
+
+
+def _openenn(network: TrainedNetwork) -> Quantized:
+    inputs = network.calibration[0]
+    quantized = common.quantize(network.model, network.calibration, inputs)
+    partitioner = EnnPartitioner()
+    edge = common.lower(quantized, inputs, partitioner)
+    calls, outside = calls_of(edge)
+    pte = common.Pte(edge.to_executorch().buffer)
+
+    def run(*values: torch.Tensor) -> Any:
+        outputs = pte.outputs(*values)
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    figures = {
+        "MACs in float": share_in_float(quantized, inputs),
+        "delegate calls": calls,
+        "outside": outside,
+        "reasons": sorted(set(partitioner.reasons.values())),
+    }
+    return Quantized({"Q/DQ": quantized, ".pte": run}, figures)
+
+
+def _converted(name: str, quantize: Callable[..., torch.fx.GraphModule]) -> Callable[[TrainedNetwork], Quantized]:
+    """An engine whose result is a Q/DQ module of torchao's."""
+
+    def engine(network: TrainedNetwork) -> Quantized:
+        inputs = network.calibration[0]
+        quantized = quantize(network.model, network.calibration, inputs)
+        return Quantized({name: quantized}, {"MACs in float": share_in_float(quantized, inputs)})
+
+    return engine
+
+
+def _quantize_for_x86(model: torch.nn.Module, samples: list, inputs: tuple[torch.Tensor, ...]) -> torch.fx.GraphModule:
+    from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
+        X86InductorQuantizer,
+        get_default_x86_inductor_quantization_config,
+    )
+
+    quantizer = X86InductorQuantizer().set_global(get_default_x86_inductor_quantization_config())
+    return common.quantize(model, samples, inputs, quantizer)
+
+
+def _nncf(network: TrainedNetwork) -> Quantized:
+    """NNCF's default for the network in OpenVINO, executed by OpenVINO with float32 for what is not quantized."""
+    for package in ("openvino", "nncf"):
+        need_module(package)
+    import nncf
+    import openvino
+
+    inputs = network.calibration[0]
+    model = openvino.convert_model(torch.export.export(network.model, inputs))
+    data = nncf.Dataset(network.calibration, lambda sample: [value.numpy() for value in sample])
+    quantized = nncf.quantize(model, data, subset_size=len(network.calibration))
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled = openvino.Core().compile_model(quantized, "CPU", settings)
+
+    def run(*values: torch.Tensor) -> Any:
+        results = compiled([value.numpy() for value in values])
+        outputs = [torch.from_numpy(results[i].copy()) for i in range(len(compiled.outputs))]
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    return Quantized({"NNCF": run}, {})
+
+
+ENGINES: dict[str, Callable[[TrainedNetwork], Quantized]] = {
+    "openenn": _openenn,
+    "xnnpack": _converted("XNNPACK", quantize_for_xnnpack),
+    "upstream": _converted("upstream", quantize_as_upstream),
+    "x86": _converted("x86", _quantize_for_x86),
+    "nncf": _nncf,
+}
+
+# The columns of the table, in their order.
+COLUMNS = ["float", "Q/DQ", ".pte", "XNNPACK", "upstream", "x86", "NNCF"]
+
+__all__ = ["COLUMNS", "ENGINES", "MissingPackageError", "Quantized"]
