@@ -5,9 +5,10 @@
 #include <system_error>
 #include <utility>
 
+#include "base/closeness.hpp"
 #include "base/file_io.hpp"
 #include "common.hpp"
-#include "data/metrics.hpp"
+#include "data/array.hpp"
 #include "intermediates.hpp"
 
 namespace enn::tool {
@@ -34,7 +35,7 @@ Status add_tensor(const TensorView& a, const TensorView& b, Row& row) {
     return error(Code::InvalidArgument, "'", row.name, "' is ", to_string(a.type),
                  " in the first and ", to_string(b.type), " in the second");
   }
-  row.closeness.add(a, b);
+  row.closeness.add(to_doubles(a), to_doubles(b));
   return {};
 }
 

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <optional>
 
+#include "base/closeness.hpp"
 #include "common.hpp"
 #include "data/metrics.hpp"
 #include "output.hpp"

@@ -2,63 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-
-#include "data/array.hpp"
 
 namespace enn {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-double decibels(double signal, double noise) {
-  if (noise == 0.0) return std::numeric_limits<double>::infinity();
-  return 10.0 * std::log10(signal / noise);
-}
 
 double share(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
 }  // namespace
-
-void Closeness::add(std::span<const double> reference, std::span<const double> values) {
-  for (std::size_t i = 0; i < reference.size(); ++i) {
-    const double r = reference[i];
-    const double x = values[i];
-    if (!std::isfinite(r) || !std::isfinite(x)) {
-      ++not_finite_;
-      continue;
-    }
-    reference_squares_ += r * r;
-    value_squares_ += x * x;
-    products_ += r * x;
-    error_squares_ += (r - x) * (r - x);
-    max_difference_ = std::max(max_difference_, std::fabs(r - x));
-    largest_ = std::max(largest_, std::fabs(r));
-    ++count_;
-  }
-}
-
-void Closeness::add(const TensorView& reference, const TensorView& values) {
-  add(to_doubles(reference), to_doubles(values));
-}
-
-double Closeness::sqnr() const {
-  return count_ == 0 ? kNan : decibels(reference_squares_, error_squares_);
-}
-
-double Closeness::cosine() const {
-  if (count_ == 0) return kNan;
-  const double lengths = std::sqrt(reference_squares_) * std::sqrt(value_squares_);
-  if (lengths == 0.0) return reference_squares_ == value_squares_ ? 1.0 : 0.0;
-  return products_ / lengths;
-}
-
-double Closeness::psnr(double peak) const {
-  if (count_ == 0) return kNan;
-  return decibels(peak * peak, error_squares_ / static_cast<double>(count_));
-}
 
 std::int64_t largest(std::span<const double> scores) {
   std::size_t best = 0;

@@ -5,40 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "enn/result.hpp"
-#include "enn/tensor.hpp"
-
 namespace enn {
-
-// How close values are to reference values.
-//   sqnr   = 10 log10(sum r^2 / sum (r - x)^2), in dB; infinite when equal
-//   cosine = sum r x / sqrt(sum r^2 * sum x^2); 1 when both are all zeros
-//   psnr   = 10 log10(peak^2 / (sum (r - x)^2 / n)), in dB; infinite when equal
-// All are NaN where there is no finite pair to compare.
-class Closeness {
- public:
-  // Precondition: equal shapes. Elements that are not finite on either side are counted apart.
-  void add(const TensorView& reference, const TensorView& values);
-  void add(std::span<const double> reference, std::span<const double> values);
-
-  [[nodiscard]] double sqnr() const;
-  [[nodiscard]] double cosine() const;
-  [[nodiscard]] double psnr(double peak) const;
-  [[nodiscard]] double max_difference() const { return max_difference_; }
-  [[nodiscard]] double largest_reference() const { return largest_; }
-  [[nodiscard]] std::uint64_t count() const { return count_; }
-  [[nodiscard]] std::uint64_t not_finite() const { return not_finite_; }
-
- private:
-  double reference_squares_ = 0;
-  double value_squares_ = 0;
-  double products_ = 0;
-  double error_squares_ = 0;
-  double max_difference_ = 0;
-  double largest_ = 0;
-  std::uint64_t count_ = 0;
-  std::uint64_t not_finite_ = 0;
-};
 
 // The share of samples whose label is among the k largest scores. Of equal scores the first is
 // larger, as torch.argmax has it; a NaN is smaller than all.
