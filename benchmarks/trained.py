@@ -7,6 +7,7 @@ The JSON that this program writes is rendered into README.md by scripts/generate
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def measure(name: str, network: TrainedNetwork, engines: list[str]) -> dict[str,
     for engine in engines:
         start = time.perf_counter()
         try:
-            quantized = ENGINES[engine](network)
+            quantized = ENGINES[engine].quantize(network)
             middle = time.perf_counter()
             for column, function in quantized.functions.items():
                 metrics[column] = network.evaluate(function)
@@ -37,11 +38,19 @@ def measure(name: str, network: TrainedNetwork, engines: list[str]) -> dict[str,
             continue
         except Exception as e:  # a peer that fails on a network has no figure there
             figures[engine] = {"error": first_line(e)}
+            metrics |= {column: {} for column in ENGINES[engine].columns}
             common.console.print(f"[red]{name}, {engine}: {first_line(e)}[/red]", markup=True)
             continue
         end = time.perf_counter()
         print(f"{name}, {engine}: quantized in {middle - start:.0f} s, evaluated in {end - middle:.0f} s", flush=True)
     return {"data": network.data, "metrics": metrics, "figures": figures}
+
+
+def merged(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+    """The new figures, and those of engines that did not run now, where they are of the same data."""
+    if old is None or old["data"] != new["data"]:
+        return new
+    return {"data": new["data"], **{key: old[key] | new[key] for key in ("metrics", "figures")}}
 
 
 def text(value: float | None) -> str:
@@ -66,10 +75,12 @@ def rows_of(name: str, result: dict[str, Any]) -> list[list[str]]:
 
 
 def finite(value: Any) -> Any:
-    """JSON has no infinity: the SQNR of equal results is written as null."""
+    """JSON has no infinity: the SQNR of equal results is written as null, and so is what is no number."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
-    return None if value == float("inf") else round(value, 4) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return round(value, 4) if math.isfinite(value) else None
+    return value
 
 
 def names(text: str, known: dict[str, Any], parser: argparse.ArgumentParser) -> list[str]:
@@ -86,7 +97,9 @@ def main() -> None:
     parser.add_argument("--engines", default=",".join(ENGINES), help=f"of {', '.join(ENGINES)}")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="fewer samples")
-    parser.add_argument("--json", help="write the results to this file; networks that are in it already stay")
+    parser.add_argument(
+        "--json", help="write the results to this file; what it has of other networks and engines stays"
+    )
     arguments = parser.parse_args()
     chosen = names(arguments.networks, NETWORKS, parser)
     engines = names(arguments.engines, ENGINES, parser)
@@ -101,7 +114,7 @@ def main() -> None:
         except MissingPackageError as e:
             common.console.print(f"[yellow]{name}: skipped, its package is missing: {e}[/yellow]")
             continue
-        results[name] = measure(name, network, engines)
+        results[name] = merged(results.get(name), measure(name, network, engines))
         measured.append(name)
         if arguments.json:
             ordered = {name: finite(results[name]) for name in NETWORKS if name in results}

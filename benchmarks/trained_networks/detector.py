@@ -67,7 +67,7 @@ def yolov8n(quick: bool = False) -> TrainedNetwork:
 
     model = onnx_models.load(package_file("nudenet", "320n.onnx"), (1, 3, SIZE, SIZE))
     faces = skimage.data.lfw_subset()[:100]
-    evaluation = _samples(pictures.EVALUATION, faces[1::2], 1 if quick else 4, seed=1)
+    evaluation = _samples(pictures.EVALUATION, faces[1::2], 1 if quick else 5, seed=1)
     reference = Reference(model, evaluation)
 
     def evaluate(function: Function) -> Metrics:

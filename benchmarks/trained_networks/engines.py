@@ -11,7 +11,7 @@ from all_models import quantize_as_upstream
 from operators import calls_of
 from report import common, quantize_for_xnnpack
 from trained_networks.macs import share_in_float
-from trained_networks.network import Function, MissingPackageError, TrainedNetwork, need_module
+from trained_networks.network import Function, TrainedNetwork, need_module
 
 
 @dataclass
@@ -86,15 +86,20 @@ def _nncf(network: TrainedNetwork) -> Quantized:
     return Quantized({"NNCF": run}, {})
 
 
-ENGINES: dict[str, Callable[[TrainedNetwork], Quantized]] = {
-    "openenn": _openenn,
-    "xnnpack": _converted("XNNPACK", quantize_for_xnnpack),
-    "upstream": _converted("upstream", quantize_as_upstream),
-    "x86": _converted("x86", _quantize_for_x86),
-    "nncf": _nncf,
+@dataclass
+class Engine:
+    """A way to quantize, and the columns of the table that its callables fill."""
+
+    quantize: Callable[[TrainedNetwork], Quantized]
+    columns: list[str]
+
+
+ENGINES = {
+    "openenn": Engine(_openenn, ["Q/DQ", ".pte"]),
+    "xnnpack": Engine(_converted("XNNPACK", quantize_for_xnnpack), ["XNNPACK"]),
+    "upstream": Engine(_converted("upstream", quantize_as_upstream), ["upstream"]),
+    "x86": Engine(_converted("x86", _quantize_for_x86), ["x86"]),
+    "nncf": Engine(_nncf, ["NNCF"]),
 }
 
-# The columns of the table, in their order.
-COLUMNS = ["float", "Q/DQ", ".pte", "XNNPACK", "upstream", "x86", "NNCF"]
-
-__all__ = ["COLUMNS", "ENGINES", "MissingPackageError", "Quantized"]
+COLUMNS = ["float", *(column for engine in ENGINES.values() for column in engine.columns)]

@@ -51,9 +51,9 @@ def _frames(samples: np.ndarray) -> list[torch.Tensor]:
 
 
 def _labels(clean: np.ndarray) -> torch.Tensor:
-    """Whether each frame of the speech without noise is within 30 dB of its loud ones."""
+    """Whether each frame of the speech without noise is within 40 dB of its loud ones."""
     energy = np.square(clean[: len(clean) // FRAME * FRAME].reshape(-1, FRAME)).mean(1)
-    return torch.from_numpy(energy > np.quantile(energy, 0.95) * 1e-3)
+    return torch.from_numpy(energy > np.quantile(energy, 0.95) * 1e-4)
 
 
 def _loop(function: Function, frames: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
