@@ -118,7 +118,8 @@ def main() -> None:
         measured.append(name)
         if arguments.json:
             ordered = {name: finite(results[name]) for name in NETWORKS if name in results}
-            Path(arguments.json).write_text(json.dumps({"machine": machine(), "networks": ordered}, indent=2) + "\n")
+            recorded = {"machine": machine() | {"threads": arguments.threads}, "networks": ordered}
+            Path(arguments.json).write_text(json.dumps(recorded, indent=2) + "\n")
     if not common.console.is_terminal:
         common.console.width = 150
     print_table(

@@ -19,7 +19,8 @@ case $group in
   compile | test) packages=("${build_packages[@]}" ccache libgtest-dev libgmock-dev libsimde-dev dataset-fashion-mnist) ;;
   bench) packages=("${build_packages[@]}" libbenchmark-dev) ;;
   trained) packages=("${build_packages[@]}" mate-backgrounds lomiri-wallpapers-16.04 lomiri-wallpapers-20.04
-                     asterisk-core-sounds-en-wav fonts-dejavu-core fonts-liberation fonts-freefont-ttf) ;;
+                     asterisk-core-sounds-en-wav asterisk-moh-opsound-wav
+                     fonts-dejavu-core fonts-liberation fonts-freefont-ttf) ;;
   lint) packages=("${build_packages[@]}" ccache libgtest-dev libgmock-dev libsimde-dev libbenchmark-dev doxygen
                   libclang-common-19-dev clang-19 clang-format-19 clang-tidy-19) ;;
   *) echo "setup: unknown group '$group'; use demo, compile, test, bench, trained, lint, upstream or newest" >&2; exit 2 ;;

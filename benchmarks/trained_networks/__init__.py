@@ -6,7 +6,7 @@ MissingPackageError with the command that installs it. quick=True takes fewer sa
 
 from collections.abc import Callable
 
-from trained_networks import classifiers, detector, pitch, sentences, text_networks, voice_activity
+from trained_networks import classifiers, detector, faces, music, pitch, sentences, text_networks, voice_activity
 from trained_networks.network import MissingPackageError as MissingPackageError
 from trained_networks.network import TrainedNetwork as TrainedNetwork
 
@@ -17,7 +17,10 @@ NETWORKS: dict[str, Callable[..., TrainedNetwork]] = {
     "text_segmentation": text_networks.text_segmentation,
     "text_recognition": text_networks.text_recognition,
     "text_direction": text_networks.text_direction,
+    "page_orientation": text_networks.page_orientation,
+    "mtcnn_onet": faces.mtcnn_onet,
     "voice_activity": voice_activity.voice_activity,
     "minilm": sentences.minilm,
     "crepe_tiny": pitch.pitch,
+    "basic_pitch": music.basic_pitch,
 }

@@ -108,6 +108,18 @@ def _resize(mode: str, align_corners: bool | None) -> Any:
     return resize
 
 
+def _pad(mode: str) -> Any:
+    def pad(x: torch.Tensor, amounts: list[int], value: float | None = None) -> torch.Tensor:
+        """`amounts`: the beginnings of all axes, then their ends. PyTorch takes both of the last axis first."""
+        pairs = list(zip(amounts[: x.dim()], amounts[x.dim() :], strict=True))
+        while pairs and pairs[0] == (0, 0):
+            del pairs[0]
+        flat = [amount for pair in reversed(pairs) for amount in pair]
+        return nn.functional.pad(x, flat, mode, value if mode == "constant" else None)
+
+    return pad
+
+
 def _unsqueeze(x: torch.Tensor, axes: list[int]) -> torch.Tensor:
     for axis in sorted(axes):
         x = x.unsqueeze(axis)
@@ -125,6 +137,8 @@ def _static(module: nn.Module) -> Any:
         return _split(module.axis, module.num_splits)
     if name == "OnnxResize":
         return _resize(module.onnx_mode, module.align_corners)
+    if name == "OnnxPadDynamic":
+        return _pad(module.mode)
     if name == "OnnxUnsqueezeDynamicAxes":
         return _unsqueeze
     return None

