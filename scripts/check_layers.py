@@ -40,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "quantizer": AHEAD_OF_TIME,
     "archive": AHEAD_OF_TIME,
     "pt2e": AHEAD_OF_TIME | {"quantizer", "archive", "kernels"},
+    "analysis": AHEAD_OF_TIME | {"quantizer", "archive", "pt2e"},
     "partitioner": AHEAD_OF_TIME,
     "compiler": AHEAD_OF_TIME | {"schema"},
     "lowering": AHEAD_OF_TIME | {"schema", "partitioner", "compiler"},
@@ -50,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "model": {"base", "api", "ir", "compiler"},
     "executorch": {"base", "api"},
     "python": AHEAD_OF_TIME
-    | {"quantizer", "archive", "pt2e", "partitioner", "compiler", "lowering", "symbolic", "api"},
+    | {"quantizer", "archive", "pt2e", "analysis", "partitioner", "compiler", "lowering", "symbolic", "api"},
     "data": PUBLIC_TYPES | {"api", "base", "archive/zip.hpp"},
     "tools": AHEAD_OF_TIME
     | {"quantizer", "archive", "pt2e", "partitioner", "compiler", "lowering", "data", "schema"}
@@ -64,7 +65,7 @@ EXTERNAL = {
     "nanobind": {"python"},
     "simdjson.h": {"archive"},
     "flatbuffers": {"ops", "compiler", "lowering", "execute", "runtime", "symbolic"},
-    "nlohmann": {"archive", "lowering", "pt2e", "python", "quantizer", "tools"},
+    "nlohmann": {"analysis", "archive", "lowering", "pt2e", "python", "quantizer", "tools"},
     "CLI": {"tools"},
     "jpeglib.h": {"data"},
     "png.h": {"data"},

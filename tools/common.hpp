@@ -131,6 +131,7 @@ void print_json(const Json& json);
 inline constexpr const char* kOrderFile = "order.json";
 
 // One per file.
+void add_analyze(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_quantize(CLI::App& app, Action& action);
 void add_evaluate(CLI::App& app, Action& action);

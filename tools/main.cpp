@@ -63,6 +63,7 @@ int main(int argc, char** argv) {
       "  enn inspect model.pt2\n"
       "  enn quantize model.pt2 -o model_a8w8.pt2 --calibration photos/ --resize 256 --crop 224\n"
       "  enn evaluate model.pt2 model_a8w8.pt2 --data validation/ --resize 256 --crop 224\n"
+      "  enn analyze model.pt2 model_a8w8.pt2 --data validation/ --resize 256 --crop 224\n"
       "  enn lower model_a8w8.pt2 -o model.pte\n"
       "  enn bench model.pte --threads 2\n\n"
       "`enn COMMAND --help` has more. Exit codes: 0 done, 1 failed (one sentence says why), "
@@ -73,6 +74,7 @@ int main(int argc, char** argv) {
   enn::tool::add_inspect(app, action);
   enn::tool::add_quantize(app, action);
   enn::tool::add_evaluate(app, action);
+  enn::tool::add_analyze(app, action);
   enn::tool::add_lower(app, action);
   enn::tool::add_run(app, action);
   enn::tool::add_bench(app, action);

@@ -1,6 +1,7 @@
 // The whole public API.
 #pragma once
 
+#include "enn/analyze.hpp"
 #include "enn/executorch.hpp"
 #include "enn/exported_program.hpp"
 #include "enn/model.hpp"

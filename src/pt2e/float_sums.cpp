@@ -12,16 +12,18 @@
 namespace enn {
 namespace {
 
-// Elements that are summed up together, on one thread, and of these how many side by side.
+// Elements that are summed up together, on one thread; of these, how many in float before they are
+// added in double, and how many side by side.
 constexpr std::int64_t kBlock = 4096;
+constexpr std::size_t kRun = 256;
 constexpr std::size_t kLanes = 8;
 
 template <typename T>
 using Lanes = std::array<T, kLanes>;
 
-double total(const Lanes<double>& lanes) {
+double total(const Lanes<float>& lanes) {
   double sum = 0;
-  for (const double lane : lanes) sum += lane;
+  for (const float lane : lanes) sum += static_cast<double>(lane);
   return sum;
 }
 
@@ -61,30 +63,34 @@ FloatSums sums_of_few(std::span<const float> values) {
   return sums;
 }
 
+// With `Ranges` all of the sums.
+template <bool Ranges>
 FloatSums sums_of_block(std::span<const float> values) {
-  Lanes<double> squares{};
-  Lanes<double> magnitudes{};
   Lanes<float> low;
   Lanes<float> high;
   low.fill(std::numeric_limits<float>::infinity());
   high.fill(-std::numeric_limits<float>::infinity());
   const std::size_t whole = values.size() / kLanes * kLanes;
-  for (std::size_t i = 0; i < whole; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const float value = values[i + lane];
-      const auto wide = static_cast<double>(value);
-      squares[lane] += wide * wide;
-      magnitudes[lane] += std::fabs(wide);
-      low[lane] = value < low[lane] ? value : low[lane];
-      high[lane] = value > high[lane] ? value : high[lane];
-    }
-  }
-  // The square of a float is finite in double.
-  const double sum = total(squares);
-  if (!std::isfinite(sum)) return sums_of_few(values);
   FloatSums sums = sums_of_few(values.subspan(whole));
-  sums.squares += sum;
-  sums.magnitudes += total(magnitudes);
+  for (std::size_t begin = 0; begin < whole; begin += kRun) {
+    const std::size_t end = std::min(begin + kRun, whole);
+    Lanes<float> squares{};
+    Lanes<float> magnitudes{};
+    for (std::size_t i = begin; i < end; i += kLanes) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        const float value = values[i + lane];
+        squares[lane] += value * value;
+        if (!Ranges) continue;
+        magnitudes[lane] += std::fabs(value);
+        low[lane] = value < low[lane] ? value : low[lane];
+        high[lane] = value > high[lane] ? value : high[lane];
+      }
+    }
+    sums.squares += total(squares);
+    sums.magnitudes += total(magnitudes);
+  }
+  // Not so where an element is not finite, or its square too large.
+  if (!std::isfinite(sums.squares)) return sums_of_few(values);
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
     sums.low = std::min(sums.low, low[lane]);
     sums.high = std::max(sums.high, high[lane]);
@@ -102,28 +108,30 @@ class Rounding {
         high_(static_cast<float>(params.quant_max - params.zero_point())) {}
 
   RoundingSums operator()(std::span<const float> values) const {
-    Lanes<double> results{};
-    Lanes<double> errors{};
     Lanes<float> largest{};
     Lanes<std::int32_t> clipped{};
     const std::size_t whole = values.size() / kLanes * kLanes;
-    for (std::size_t i = 0; i < whole; i += kLanes) {
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        const float value = values[i + lane];
-        const float result = rounded(value);
-        const float difference = value - result;
-        const float magnitude = std::fabs(difference);
-        results[lane] += static_cast<double>(result) * static_cast<double>(result);
-        errors[lane] += static_cast<double>(difference) * static_cast<double>(difference);
-        largest[lane] = magnitude > largest[lane] ? magnitude : largest[lane];
-        clipped[lane] += is_clipped(value) ? 1 : 0;
-      }
-    }
-    const double error = total(errors);
-    if (!std::isfinite(error)) return of_few(values);
     RoundingSums sums = of_few(values.subspan(whole));
-    sums.result_squares += total(results);
-    sums.error_squares += error;
+    for (std::size_t begin = 0; begin < whole; begin += kRun) {
+      const std::size_t end = std::min(begin + kRun, whole);
+      Lanes<float> results{};
+      Lanes<float> errors{};
+      for (std::size_t i = begin; i < end; i += kLanes) {
+        for (std::size_t lane = 0; lane < kLanes; ++lane) {
+          const float value = values[i + lane];
+          const float result = rounded(value);
+          const float difference = value - result;
+          const float magnitude = std::fabs(difference);
+          results[lane] += result * result;
+          errors[lane] += difference * difference;
+          largest[lane] = magnitude > largest[lane] ? magnitude : largest[lane];
+          clipped[lane] += is_clipped(value) ? 1 : 0;
+        }
+      }
+      sums.result_squares += total(results);
+      sums.error_squares += total(errors);
+    }
+    if (!std::isfinite(sums.error_squares)) return of_few(values);
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
       sums.max_difference = std::max(sums.max_difference, static_cast<double>(largest[lane]));
       sums.clipped += static_cast<std::uint64_t>(clipped[lane]);
@@ -180,7 +188,11 @@ double FloatSums::largest() const {
 }
 
 FloatSums sums_of(std::span<const float> values, Parallel& parallel) {
-  return sums_of_blocks<FloatSums>(values, parallel, sums_of_block);
+  return sums_of_blocks<FloatSums>(values, parallel, sums_of_block<true>);
+}
+
+FloatSums squares_of(std::span<const float> values, Parallel& parallel) {
+  return sums_of_blocks<FloatSums>(values, parallel, sums_of_block<false>);
 }
 
 void RoundingSums::add(const RoundingSums& other) {

@@ -25,6 +25,8 @@ struct FloatSums {
   [[nodiscard]] double largest() const;
 };
 [[nodiscard]] FloatSums sums_of(std::span<const float> values, Parallel& parallel);
+// The squares and counts alone.
+[[nodiscard]] FloatSums squares_of(std::span<const float> values, Parallel& parallel);
 
 // What quantizing and dequantizing by `params` does to the finite elements.
 struct RoundingSums {

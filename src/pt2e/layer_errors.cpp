@@ -1,7 +1,9 @@
 #include "pt2e/layer_errors.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <initializer_list>
 #include <iterator>
 #include <string>
 
@@ -41,6 +43,22 @@ Status add_rounding(const Graph& graph, const TwinQuantization& quantization, Ro
   return {};
 }
 
+// The dimension along which the channels of a value lie: the second of images, else the last.
+std::optional<std::size_t> channel_axis(const Graph& graph, ValueId value) {
+  const std::size_t rank = graph.value(value).type.shape.size();
+  if (rank < 2) return std::nullopt;
+  if (rank == 2 || rank > 5) return rank - 1;
+  std::vector<NodeId> around = graph.users(value);
+  if (graph.value(value).producer != kNone) around.push_back(graph.value(value).producer);
+  const auto any = [&](std::initializer_list<Op> ops) {
+    return std::ranges::any_of(
+        around, [&](NodeId id) { return std::ranges::find(ops, graph.node(id).op) != ops.end(); });
+  };
+  if (any({Op::Convolution, Op::BatchNorm, Op::MaxPool2d, Op::AvgPool2d})) return 1;
+  if (rank == 3 || any({Op::Linear, Op::MatMul, Op::LayerNorm, Op::RmsNorm})) return rank - 1;
+  return 1;
+}
+
 }  // namespace
 
 class LayerErrors::Listener final : public ExecutionListener {
@@ -52,10 +70,15 @@ class LayerErrors::Listener final : public ExecutionListener {
     const Tap& tap = errors_.taps_[number];
     if (tap.kind == Tap::Kind::Reference) {
       errors_.see(tap.reference, values, parallel);
+    } else if (tap.kind == Tap::Kind::Peaks) {
+      errors_.see_peaks(tap.reference, values);
     } else {
       Pair& pair = errors_.pairs_[tap.pair];
-      (tap.kind == Tap::Kind::Values ? pair.values : pair.differences)
-          .add(sums_of(values, parallel));
+      if (tap.kind == Tap::Kind::Values) {
+        pair.values.add(squares_of(values, parallel));
+      } else {
+        pair.differences.add(sums_of(values, parallel));
+      }
     }
   }
 
@@ -68,14 +91,14 @@ Result<LayerErrors> LayerErrors::create(const Graph& floats, const Graph& quanti
                                         std::vector<NamedType> inputs,
                                         std::vector<NamedType> outputs,
                                         const std::vector<Mutation>& mutations,
-                                        const ModelOptions& options, bool with_histograms) {
+                                        const ModelOptions& options, bool with_details) {
   LayerErrors errors;
   ENN_ASSIGN(errors.twin_, make_twin_graph(floats, quantized, float_nodes, mutations));
   errors.inputs_ = std::move(inputs);
   errors.outputs_ = std::move(outputs);
   errors.options_ = options;
   errors.options_.execution = Execution::Qdq;
-  errors.with_histograms_ = with_histograms;
+  errors.with_details_ = with_details;
   for (const TwinLayer& layer : errors.twin_.layers) {
     errors.add_pair(layer.reference, layer.isolated);
     errors.add_pair(layer.reference, layer.accumulated);
@@ -130,7 +153,11 @@ Graph LayerErrors::tapped() {
     taps_.push_back(tap);
   };
   for (const auto& [reference, values] : seen_) {
-    if (!graph.value(reference).is_constant()) add(reference, {Tap::Kind::Reference, reference, 0});
+    if (graph.value(reference).is_constant()) continue;
+    add(reference, {Tap::Kind::Reference, reference, 0});
+    const std::size_t place = after(reference);
+    if (with_details_ && quantizations_of_.contains(reference))
+      tap_peaks(graph, reference, place == order.size() ? kNone : order[place]);
   }
   // A difference has one order in memory, whatever those of its operands are.
   for (std::size_t i = 0; i < pairs_.size(); ++i) {
@@ -148,6 +175,46 @@ Graph LayerErrors::tapped() {
   return graph;
 }
 
+void LayerErrors::tap_peaks(Graph& graph, ValueId reference, NodeId before) {
+  const std::optional<std::size_t> axis = channel_axis(graph, reference);
+  if (!axis) return;
+  const Shape shape = graph.value(reference).type.shape;
+  // Dimensions before the channels are left to see_peaks() where others follow: a reduction over
+  // neighbours needs no change of layout.
+  const bool last = *axis + 1 == shape.size();
+  std::vector<std::int64_t> dims;
+  Shape kept;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (last ? i < *axis : i > *axis) {
+      dims.push_back(static_cast<std::int64_t>(i));
+    } else {
+      kept.push_back(shape[i]);
+    }
+  }
+  for (const Op op : {Op::Amin, Op::Amax}) {
+    Attributes attrs;
+    attrs.set("dims", dims);
+    attrs.set("keepdim", false);
+    const std::string name = str(to_string(op), ".of.", reference);
+    const std::vector<TensorType> types{{DType::Float32, kept}};
+    const NodeId node = before == kNone
+                            ? graph.add_node(op, name, {reference}, types, attrs)
+                            : graph.insert_node(before, op, name, {reference}, types, attrs);
+    (void)graph.add_tap(graph.node(node).outputs.front());
+    taps_.push_back({Tap::Kind::Peaks, reference, 0});
+  }
+  seen_.at(reference).channel_peaks.assign(static_cast<std::size_t>(shape[*axis]), 0.0F);
+}
+
+void LayerErrors::see_peaks(ValueId reference, std::span<const float> values) {
+  std::vector<float>& peaks = seen_.at(reference).channel_peaks;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    float& peak = peaks[i % peaks.size()];
+    const float magnitude = std::fabs(values[i]);
+    if (std::isfinite(magnitude) && magnitude > peak) peak = magnitude;
+  }
+}
+
 void LayerErrors::see(ValueId reference, std::span<const float> values, Parallel& parallel) {
   SeenValues& seen = seen_.at(reference);
   const FloatSums sums = sums_of(values, parallel);
@@ -156,7 +223,7 @@ void LayerErrors::see(ValueId reference, std::span<const float> values, Parallel
     for (const std::size_t i : found->second)
       rounding_[i].add(rounding_of(values, twin_.quantizations[i].params, parallel));
   }
-  if (with_histograms_ && sums.count > 0 && has_bins(seen.sums.low, seen.sums.high))
+  if (with_details_ && sums.count > 0 && has_bins(seen.sums.low, seen.sums.high))
     add_values(seen.histogram, values, sums.low, sums.high, parallel);
 }
 

@@ -27,7 +27,10 @@ namespace enn {
 // The values that a tensor had in float.
 struct SeenValues {
   FloatSums sums;
-  Histogram histogram;  // empty unless asked for, and where the range has no bins
+  // Both empty unless asked for: the histogram also where the range has no bins, the largest
+  // magnitude in each channel where there are no channels.
+  Histogram histogram;
+  std::vector<float> channel_peaks;
 };
 
 // What is kept does not grow with the number of samples.
@@ -40,7 +43,7 @@ class LayerErrors {
                                                   std::vector<NamedType> outputs,
                                                   const std::vector<Mutation>& mutations,
                                                   const ModelOptions& options,
-                                                  bool with_histograms = false);
+                                                  bool with_details = false);
 
   // Measures one sample, and gives the float model's results.
   [[nodiscard]] Result<std::vector<Tensor>> operator()(std::span<const TensorView> inputs);
@@ -81,9 +84,10 @@ class LayerErrors {
     FloatSums values;
     FloatSums differences;
   };
-  // What is shown of the twin: one of seen_, or the differences or values of a pair.
+  // What is shown of the twin: one of seen_, the least or greatest values of its channels, the
+  // differences or values of a pair.
   struct Tap {
-    enum class Kind : std::uint8_t { Reference, Differences, Values } kind = Kind::Reference;
+    enum class Kind : std::uint8_t { Reference, Peaks, Differences, Values } kind = Kind::Reference;
     ValueId reference = kNone;
     std::size_t pair = 0;
   };
@@ -95,6 +99,9 @@ class LayerErrors {
   [[nodiscard]] Closeness of_pair(ValueId reference, ValueId other) const;
   [[nodiscard]] Status add_quantizations();
   void see(ValueId reference, std::span<const float> values, Parallel& parallel);
+  void see_peaks(ValueId reference, std::span<const float> values);
+  // Adds the extremes of the channels of a value to the graph and taps them.
+  void tap_peaks(Graph& graph, ValueId reference, NodeId before);
   // Remembers what is tapped.
   [[nodiscard]] Graph tapped();
   [[nodiscard]] Result<Results> results_of(std::size_t layer,
@@ -104,7 +111,7 @@ class LayerErrors {
   std::vector<NamedType> inputs_;
   std::vector<NamedType> outputs_;
   ModelOptions options_;
-  bool with_histograms_ = false;
+  bool with_details_ = false;
   std::map<std::pair<ValueId, ValueId>, std::size_t> pair_of_;
   std::vector<Pair> pairs_;
   std::map<ValueId, SeenValues> seen_;

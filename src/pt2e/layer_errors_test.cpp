@@ -326,7 +326,8 @@ TEST(LayerErrors, OneLayerAloneIsWhatItMakesInTheOutputs) {
   ASSERT_TRUE(alone.ok()) << alone.status().message();
   EXPECT_THAT(done, ::testing::ElementsAre(1, 2, 3, 4));
   // The last layer's result is the output; nothing is quantized before the first.
-  EXPECT_DOUBLE_EQ(alone.value()[3].sqnr(), errors.isolated(3).sqnr());
+  // Runs of 256 squares are summed in float32.
+  EXPECT_NEAR(alone.value()[3].sqnr(), errors.isolated(3).sqnr(), 1e-4);
   for (const std::size_t i : {0U, 1U, 3U})
     EXPECT_GT(alone.value()[i].sqnr(), alone.value()[2].sqnr() + 10) << i;
 }
@@ -348,7 +349,7 @@ TEST(LayerErrors, ThreadsMakeNoDifference) {
   EXPECT_EQ(rounding.error_squares, rounding_of(values, params, *pool).error_squares);
   double squares = 0;
   for (const float value : values) squares += static_cast<double>(value) * value;
-  EXPECT_NEAR(one.squares, squares, 1e-9 * squares);  // added in another order
+  EXPECT_NEAR(one.squares, squares, 1e-6 * squares);  // runs of 256 are summed in float32
   // What is not finite is left out, of the others nothing.
   values[7] = std::numeric_limits<float>::infinity();
   values[50000] = std::numeric_limits<float>::quiet_NaN();

@@ -1,0 +1,167 @@
+#include "quantizer_options.hpp"
+
+#include <algorithm>
+#include <iostream>
+
+#include "base/file_io.hpp"
+#include "base/printable.hpp"
+#include "ir/graph.hpp"
+
+namespace enn::tool {
+namespace {
+
+Result<std::string> read_text(const std::string& path) {
+  ENN_ASSIGN(const std::vector<std::byte> bytes, read_file(path));
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+Status in_file(const std::string& path, const Status& status) {
+  return status.ok() ? status : error(status.code(), path, ": ", status.message());
+}
+
+// What --exclude and --observer name: an operator where there is one of that name, else nodes by
+// name, else modules of the eager model by path or class.
+enum class Subject : std::uint8_t { Operator, Node, Module };
+
+Result<Subject> subject_of(const Graph& graph, std::string_view option, std::string_view pattern) {
+  if (EnnQuantizer().exclude_operator(pattern).ok()) return Subject::Operator;
+  bool is_module = false;
+  for (const NodeId id : graph.order()) {
+    if (matches(pattern, graph.node(id).name)) return Subject::Node;
+    is_module = is_module || in_module(graph.node(id).origin, pattern);
+  }
+  if (is_module) return Subject::Module;
+  const bool is_input = std::ranges::any_of(
+      graph.inputs(), [&](ValueId id) { return matches(pattern, graph.value(id).name); });
+  if (is_input && option == "--observer") return Subject::Node;
+  return error(Code::InvalidArgument, option, " '", printable_text(pattern),
+               "' matches nothing in the model: no operator (aten.conv2d.default), no node "
+               "(conv2d_1), no module by path (features.0.conv) or class (torch.nn.Linear)");
+}
+
+// "histogram", or "SUBJECT=OBSERVER" as in "features.0=mse".
+Status apply_observer(const Graph& graph, std::string_view text, EnnQuantizer& quantizer) {
+  const std::size_t split = text.rfind('=');
+  if (split == std::string_view::npos) return quantizer.set_observer(text);
+  const std::string_view pattern = text.substr(0, split);
+  const std::string_view observer = text.substr(split + 1);
+  ENN_ASSIGN(const Subject subject, subject_of(graph, "--observer", pattern));
+  switch (subject) {
+    case Subject::Operator:
+      return quantizer.set_observer_for_operator(pattern, observer);
+    case Subject::Node:
+      return quantizer.set_observer_for_node(pattern, observer);
+    case Subject::Module:
+      return quantizer.set_observer_for_module(pattern, observer);
+  }
+  return {};
+}
+
+Status exclude(const Graph& graph, std::string_view pattern, EnnQuantizer& quantizer) {
+  ENN_ASSIGN(const Subject subject, subject_of(graph, "--exclude", pattern));
+  if (subject == Subject::Operator) return quantizer.exclude_operator(pattern);
+  if (subject == Subject::Node) quantizer.exclude_node(pattern);
+  if (subject == Subject::Module) quantizer.exclude_module(pattern);
+  return {};
+}
+
+}  // namespace
+
+void add_quantizer_options(CLI::App& command, QuantizerArguments& options) {
+  std::string names;
+  for (const std::string_view name : observer_names()) {
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  command
+      .add_option("--observer", options.observers,
+                  "How ranges of activations are found: " + names +
+                      "; for all, or as SUBJECT=OBSERVER for an operator "
+                      "(aten.conv2d.default), a pattern of node names (conv2d_*), or modules by "
+                      "path (features.0.*) or class (torch.nn.Linear). Repeatable")
+      ->group("Quantization");
+  command.add_flag("--per-tensor", options.per_tensor, "One scale per weight, not one per channel")
+      ->group("Quantization");
+  command
+      .add_flag("--no-bias-correction", options.keep_biases,
+                "Leave the biases as they are, whatever rounding the weights does to the means")
+      ->group("Quantization");
+  command
+      .add_option("--exclude", options.excluded,
+                  "Leave in float: an operator, a pattern of node names, or modules by path "
+                  "(features.0.conv) or class (torch.nn.Linear). Repeatable")
+      ->group("Quantization");
+  command
+      .add_flag("--upstream", options.upstream,
+                "Place quantization exactly as upstream's quantizer does")
+      ->group("Quantization");
+  command.add_option("--config", options.config, "The quantizer's configuration (JSON)")
+      ->group("Quantization");
+  command
+      .add_option("--resume", options.resume,
+                  "Begin with statistics of earlier runs; several are merged. Repeatable")
+      ->group("Ranges");
+  command
+      .add_option("--encodings", options.encodings,
+                  "Take ranges from a file: ours or AIMET's encodings (JSON)")
+      ->group("Ranges");
+}
+
+Result<EnnQuantizer> make_quantizer(const Graph& graph, const QuantizerArguments& options) {
+  EnnQuantizer quantizer(options.upstream ? Compatibility::Upstream : Compatibility::Default);
+  quantizer.set_quant_params(Precision::A8W8, !options.per_tensor, false);
+  if (!options.config.empty()) {
+    ENN_ASSIGN(const std::string text, read_text(options.config));
+    auto parsed = EnnQuantizer::from_json(text);
+    if (!parsed.ok()) return in_file(options.config, parsed.status());
+    quantizer = std::move(parsed).value();
+  }
+  if (options.keep_biases) quantizer.set_bias_correction(false);
+  for (const std::string& observer : options.observers) {
+    ENN_TRY(apply_observer(graph, observer, quantizer));
+  }
+  for (const std::string& excluded : options.excluded) {
+    ENN_TRY(exclude(graph, excluded, quantizer));
+  }
+  for (const std::string& op : quantizer.absent_operators(graph)) {
+    std::cerr << "enn: a setting names the operator '" << op
+              << "', which the model does not have\n";
+  }
+  return quantizer;
+}
+
+Status take_ranges(const QuantizerArguments& options, PreparedModel& prepared) {
+  for (const std::string& path : options.resume) {
+    ENN_ASSIGN(const std::string text, read_text(path));
+    ENN_TRY(in_file(path, prepared.merge_statistics(text)));
+  }
+  if (!options.encodings.empty()) {
+    ENN_ASSIGN(const std::string text, read_text(options.encodings));
+    ENN_TRY(in_file(options.encodings, prepared.set_encodings(text)));
+  }
+  return {};
+}
+
+Status calibrate(PreparedModel& prepared, const ExportedProgram& program,
+                 const DataArguments& data_arguments) {
+  ENN_ASSIGN(Dataset data,
+             Dataset::open(data_arguments.path, program.inputs(), data_arguments.options));
+  const std::uint64_t whole = data.samples() / data.batch_size();
+  if (whole == 0) {
+    return error(Code::InvalidArgument, data_arguments.path, " holds ", data.samples(),
+                 " samples, fewer than the model's batch of ", data.batch_size());
+  }
+  // Rows that only fill a batch would be seen twice.
+  Progress progress("calibrating", whole * data.batch_size());
+  for (std::uint64_t i = 0; (i + 1) * data.batch_size() <= data.samples(); ++i) {
+    ENN_ASSIGN(const Batch batch, data.batch(i));
+    if (batch.count < data.batch_size()) break;
+    std::vector<TensorView> views;
+    for (const Tensor& input : batch.inputs) views.push_back(input.view());
+    ENN_TRY(prepared(views).status());
+    progress.advance(batch.count);
+  }
+  report_skipped(data);
+  return {};
+}
+
+}  // namespace enn::tool

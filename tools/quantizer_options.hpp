@@ -1,0 +1,33 @@
+// How a command quantizes: the quantizer's settings, and where ranges come from.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common.hpp"
+
+namespace enn::tool {
+
+struct QuantizerArguments {
+  std::string config;
+  std::vector<std::string> observers;
+  std::vector<std::string> excluded;
+  bool per_tensor = false;
+  bool upstream = false;
+  bool keep_biases = false;
+  std::vector<std::string> resume;
+  std::string encodings;
+};
+void add_quantizer_options(CLI::App& command, QuantizerArguments& options);
+
+[[nodiscard]] Result<EnnQuantizer> make_quantizer(const Graph& graph,
+                                                  const QuantizerArguments& options);
+
+// Gives the model the statistics and encodings that the options name.
+[[nodiscard]] Status take_ranges(const QuantizerArguments& options, PreparedModel& prepared);
+
+// Shows the model all samples that fill its batch.
+[[nodiscard]] Status calibrate(PreparedModel& prepared, const ExportedProgram& program,
+                               const DataArguments& data_arguments);
+
+}  // namespace enn::tool
