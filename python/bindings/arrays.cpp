@@ -70,4 +70,16 @@ OutputArray to_array(Tensor tensor) {
                      dlpack_dtype(tensor.type.dtype));
 }
 
+std::vector<OutputArray> to_arrays(std::vector<Tensor> tensors) {
+  std::vector<OutputArray> arrays;
+  for (Tensor& tensor : tensors) arrays.push_back(to_array(std::move(tensor)));
+  return arrays;
+}
+
+std::vector<NamedType> types_of(const Graph& graph, const std::vector<ValueId>& ids) {
+  std::vector<NamedType> result;
+  for (const ValueId id : ids) result.push_back({graph.value(id).name, graph.value(id).type});
+  return result;
+}
+
 }  // namespace enn::python

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "bindings.hpp"
+#include "enn/exported_program.hpp"
 #include "enn/tensor.hpp"
+#include "ir/graph.hpp"
 
 namespace enn::python {
 
@@ -22,5 +24,9 @@ using OutputArray = nb::ndarray<nb::numpy>;
 
 // A new array with the tensor's bytes, which are not copied.
 [[nodiscard]] OutputArray to_array(Tensor tensor);
+[[nodiscard]] std::vector<OutputArray> to_arrays(std::vector<Tensor> tensors);
+
+// Names and types of values of a graph.
+[[nodiscard]] std::vector<NamedType> types_of(const Graph& graph, const std::vector<ValueId>& ids);
 
 }  // namespace enn::python

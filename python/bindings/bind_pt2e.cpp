@@ -42,18 +42,6 @@ std::pair<std::vector<float>, std::vector<std::int32_t>> numbers(const QuantPara
   return {params.scales, params.zero_points};
 }
 
-std::vector<OutputArray> arrays_of(std::vector<Tensor> tensors) {
-  std::vector<OutputArray> arrays;
-  for (Tensor& tensor : tensors) arrays.push_back(to_array(std::move(tensor)));
-  return arrays;
-}
-
-std::vector<NamedType> named(const Graph& graph, const std::vector<ValueId>& ids) {
-  std::vector<NamedType> result;
-  for (const ValueId id : ids) result.push_back({graph.value(id).name, graph.value(id).type});
-  return result;
-}
-
 Execution execution_of(const std::string& name) {
   if (name == "qdq") return Execution::Qdq;
   if (name == "integer") return Execution::Integer;
@@ -69,7 +57,7 @@ std::unique_ptr<Model> compile_model(const Graph& graph, const std::string& exec
   options.threads = threads;
   check(verify(graph));
   return std::make_unique<Model>(take(Model::compile_graph(
-      graph, named(graph, graph.inputs()), named(graph, graph.outputs()), options)));
+      graph, types_of(graph, graph.inputs()), types_of(graph, graph.outputs()), options)));
 }
 
 // A float graph with observers that someone else placed.
@@ -102,7 +90,7 @@ class Calibrator {
     std::vector<Tensor> outputs = take((*model_)(tensor_views(inputs), &calibration_));
     SerialParallel serial;
     calibration_.see_constants(serial);
-    return arrays_of(std::move(outputs));
+    return to_arrays(std::move(outputs));
   }
 
   // Borrowed: it lives as long as this.
@@ -228,13 +216,13 @@ void bind_pt2e(nb::module_& module) {
       .def(
           "run",
           [](Model& model, const std::vector<InputArray>& inputs) {
-            return arrays_of(take(model(tensor_views(inputs))));
+            return to_arrays(take(model(tensor_views(inputs))));
           },
           nb::arg("inputs"));
   nb::class_<PreparedModel>(module, "PreparedModel", "An archive's model with observers.")
       .def("run",
            [](PreparedModel& model, const std::vector<InputArray>& inputs) {
-             return arrays_of(take(model(tensor_views(inputs))));
+             return to_arrays(take(model(tensor_views(inputs))));
            })
       .def_prop_ro("samples", &PreparedModel::samples)
       .def("statistics", &PreparedModel::statistics)
@@ -247,7 +235,7 @@ void bind_pt2e(nb::module_& module) {
           "run",
           [](QuantizedModel& model, const std::vector<InputArray>& inputs,
              const std::string& execution) {
-            return arrays_of(take(model(tensor_views(inputs), execution_of(execution))));
+            return to_arrays(take(model(tensor_views(inputs), execution_of(execution))));
           },
           nb::arg("inputs"), nb::arg("execution") = "qdq")
       .def_prop_ro(

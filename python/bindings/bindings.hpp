@@ -34,6 +34,7 @@ template <typename T>
 [[nodiscard]] TensorType tensor_type(const PyTensorType& type, const std::string& what);
 [[nodiscard]] PyTensorType py_tensor_type(const TensorType& type);
 
+void bind_analysis(nb::module_& module);
 void bind_errors(nb::module_& module);
 void bind_operators(nb::module_& module);
 void bind_explanation(nb::module_& module);

@@ -14,11 +14,13 @@ from openenn.runtime import register
 
 if TYPE_CHECKING:
     from openenn import pt2e, qat
+    from openenn.analysis import AnalysisReport, analyze
     from openenn.partitioner import EnnPartitioner
     from openenn.quantizer import Compatibility, EnnQuantizer, Precision
     from openenn.report import Report
 
 __all__ = [
+    "AnalysisReport",
     "Compatibility",
     "EnnError",
     "EnnPartitioner",
@@ -27,6 +29,7 @@ __all__ = [
     "Precision",
     "Report",
     "__version__",
+    "analyze",
     "pt2e",
     "qat",
 ]
@@ -35,11 +38,13 @@ __version__ = importlib.metadata.version("openenn")
 
 # Imported when they are first used: running a program needs neither the quantizer nor the partitioner.
 _MODULE_OF = {
+    "AnalysisReport": "openenn.analysis",
     "Compatibility": "openenn.quantizer",
     "EnnPartitioner": "openenn.partitioner",
     "EnnQuantizer": "openenn.quantizer",
     "Precision": "openenn.quantizer",
     "Report": "openenn.report",
+    "analyze": "openenn.analysis",
 }
 _MODULES = ("pt2e", "qat")
 

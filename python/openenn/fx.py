@@ -55,6 +55,27 @@ def import_module(module: GraphModule, interpret: bool = True) -> ImportedGraph:
     return importer.run(module.graph)
 
 
+def import_converted(module: GraphModule) -> ImportedGraph:
+    """The graph of what torchao's convert_pt2e gives, which leaves the types of the nodes that it adds unrecorded."""
+    added = [
+        node
+        for node in module.graph.nodes
+        if "val" not in node.meta and str(node.target).startswith("quantized_decomposed.")
+    ]
+    for node in added:
+        operand = node.args[0]
+        tensor = operand.meta.get("val")
+        if tensor is None:
+            tensor = functools.reduce(getattr, str(operand.target).split("."), module)
+        dtype = node.args[-1] if ".quantize" in str(node.target) else node.kwargs.get("out_dtype") or torch.float32
+        node.meta["val"] = torch.empty(tensor.shape, dtype=dtype, device="meta")
+    try:
+        return import_module(module)
+    finally:
+        for node in added:
+            del node.meta["val"]
+
+
 def import_program(program: ExportedProgram) -> ImportedGraph:
     """The graph of an exported program, whose parameters, buffers and constants are placeholders."""
     return _Importer(_constants_of(program)).run(program.graph)

@@ -111,7 +111,7 @@ LayerAnalysis Analysis::State::layer_of(std::size_t number) const {
   layer.op = std::string(to_string(first.op));
   layer.target = first.target;
   layer.module_path = module_path(first.origin);
-  layer.source = first.origin.source;
+  layer.source = portable_source(first.origin);
   layer.operands = item.operands;
   layer.isolated = figures_of(errors.isolated(number));
   layer.accumulated = figures_of(errors.accumulated(number));
@@ -156,13 +156,8 @@ Analysis::Analysis(Analysis&&) noexcept = default;
 Analysis& Analysis::operator=(Analysis&&) noexcept = default;
 Analysis::~Analysis() = default;
 
-Result<Graph> fold_as_in(const Graph& quantized, Graph floats) {
-  if (!has(quantized, Op::BatchNorm)) ENN_TRY(fuse_batch_norms(floats));
-  return floats;
-}
-
-Result<Analysis> analyze_graphs(const Graph& floats, const Graph& quantized,
-                                std::vector<NamedType> inputs, std::vector<NamedType> outputs,
+Result<Analysis> analyze_graphs(Graph floats, const Graph& quantized, std::vector<NamedType> inputs,
+                                std::vector<NamedType> outputs,
                                 const std::vector<Mutation>& mutations,
                                 const AnalysisOptions& options) {
   if (has(floats, Op::Quantize) || has(floats, Op::Dequantize)) {
@@ -175,6 +170,7 @@ Result<Analysis> analyze_graphs(const Graph& floats, const Graph& quantized,
                  "the second model has no quantize and dequantize operators: there is nothing to "
                  "analyze");
   }
+  if (!has(quantized, Op::BatchNorm)) ENN_TRY(fuse_batch_norms(floats));
   std::vector<std::string> names;
   for (const NamedType& output : outputs) names.push_back(output.name);
   ENN_ASSIGN(LayerErrors errors,
@@ -193,9 +189,8 @@ Result<Analysis> analyze_graphs(const Graph& floats, const Graph& quantized,
 Result<Analysis> Analysis::create(const ExportedProgram& floats, const ExportedProgram& quantized,
                                   const AnalysisOptions& options) {
   ENN_ASSIGN(const ExportedProgram transformed, transform_for_annotation(floats));
-  ENN_ASSIGN(const Graph graph, fold_as_in(quantized.graph(), transformed.graph()));
-  return analyze_graphs(graph, quantized.graph(), transformed.inputs(), transformed.outputs(),
-                        transformed.mutations(), options);
+  return analyze_graphs(transformed.graph(), quantized.graph(), transformed.inputs(),
+                        transformed.outputs(), transformed.mutations(), options);
 }
 
 Result<std::vector<Tensor>> Analysis::operator()(std::span<const TensorView> inputs) {

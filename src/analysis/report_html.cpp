@@ -19,6 +19,7 @@ th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px soli
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code, .names { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
 a { color: inherit; }
+td a { white-space: nowrap; }
 .note { color: #5a6675; }
 .chip { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; vertical-align: -.1rem; margin-right: .35rem; }
 .bar { display: inline-block; height: .7rem; background: #4a76c9; vertical-align: 0; }

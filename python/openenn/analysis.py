@@ -1,0 +1,92 @@
+"""What quantization costs a model, layer by layer: the core measures, this imports the models."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import GraphModule
+from torch.utils import _pytree as pytree
+
+from openenn import _core, fx, pt2e
+from openenn.quantizer import EnnQuantizer
+
+__all__ = ["AnalysisReport", "analyze"]
+
+
+class AnalysisReport:
+    """What analyze() measured: str() is a table of the layers that contribute most to the error of the outputs.
+
+    `layers` is in the order of execution and `ranking` their numbers, the largest contribution first; `inputs`,
+    `outputs` and `samples` are the inputs that are quantized, the outputs, and the number of samples. The page
+    analysis.md says what a layer has.
+    """
+
+    def __init__(self, core: "_core.AnalysisReport") -> None:
+        self._core = core
+        self.samples = core.samples
+        self.layers = core.layers
+        self.ranking = core.ranking
+        self.inputs = core.inputs
+        self.outputs = core.outputs
+
+    def to_text(self, most: int = 20) -> str:
+        """The table of that many layers."""
+        return self._core.to_text(most)
+
+    def to_json(self) -> str:
+        """Everything; the page analysis.md has the schema."""
+        return self._core.to_json()
+
+    def to_html(self, title: str = "Quantization") -> str:
+        """One page with pictures, without scripts and references to other files."""
+        return self._core.to_html(title)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+
+def analyze(
+    model: torch.nn.Module | ExportedProgram,
+    samples: Iterable[Any],
+    quantizer: EnnQuantizer | None = None,
+    *,
+    quantized: GraphModule | None = None,
+    threads: int | None = None,
+    sensitivity: int = 0,
+) -> AnalysisReport:
+    """Measures on samples, each a tensor or a tuple of a call's arguments, what quantization does to each layer.
+
+    The model is quantized by the quantizer and calibrated on the samples, or `quantized` is what convert_pt2e made of
+    it. With `sensitivity` the layers are ranked by what each makes in the outputs when it alone is quantized, on so
+    many samples.
+    """
+    if isinstance(samples, Iterator):
+        raise _core.InvalidArgumentError(
+            "samples are read twice, to calibrate and to measure: give a list or a DataLoader, not an iterator"
+        )
+    first = next(iter(samples), None)
+    if first is None:
+        raise _core.InvalidArgumentError("there is no sample to measure on")
+    prepared = pt2e.prepare_pt2e(_module(model, _arguments(first)), quantizer or EnnQuantizer(), threads)
+    floats = fx.import_module(prepared.module).graph
+    if quantized is None:
+        for sample in samples:
+            prepared(*_arguments(sample))
+        quantized = pt2e.convert_pt2e(prepared)
+    analysis = _core.Analysis.of_graphs(floats, fx.import_converted(quantized).graph, prepared.threads, sensitivity)
+    for sample in samples:
+        analysis.run([leaf.detach().contiguous() for leaf in pytree.tree_leaves(_arguments(sample))])
+    return AnalysisReport(analysis.report())
+
+
+def _arguments(sample: Any) -> tuple[Any, ...]:
+    return tuple(sample) if isinstance(sample, (tuple, list)) else (sample,)
+
+
+def _module(model: torch.nn.Module | ExportedProgram, arguments: tuple[Any, ...]) -> GraphModule:
+    if isinstance(model, ExportedProgram):
+        return model.module()  # type: ignore[return-value]
+    if isinstance(model, GraphModule):
+        return model
+    return torch.export.export(model, arguments).module()  # type: ignore[return-value]
