@@ -17,8 +17,8 @@ from trained_networks import NETWORKS, MissingPackageError, TrainedNetwork
 from trained_networks.engines import COLUMNS, ENGINES
 
 
-def first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160] if str(error).strip() else ''}"
+def one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def measure(name: str, network: TrainedNetwork, engines: list[str]) -> dict[str, Any]:
@@ -37,9 +37,9 @@ def measure(name: str, network: TrainedNetwork, engines: list[str]) -> dict[str,
             common.console.print(f"[yellow]{name}, {engine}: skipped, its package is missing: {e}[/yellow]")
             continue
         except Exception as e:  # a peer that fails on a network has no figure there
-            figures[engine] = {"error": first_line(e)}
+            figures[engine] = {"error": one_line(e)}
             metrics |= {column: {} for column in ENGINES[engine].columns}
-            common.console.print(f"[red]{name}, {engine}: {first_line(e)}[/red]", markup=True)
+            common.console.print(f"[red]{name}, {engine}: {one_line(e)}[/red]", markup=True)
             continue
         end = time.perf_counter()
         print(f"{name}, {engine}: quantized in {middle - start:.0f} s, evaluated in {end - middle:.0f} s", flush=True)

@@ -98,6 +98,43 @@ def models() -> str:
     return table(columns, rows)
 
 
+# The columns of the trained networks' table and the engines of benchmarks/trained.py that fill them.
+TRAINED = {
+    "float": None,
+    "Q/DQ": "openenn",
+    ".pte": "openenn",
+    "XNNPACK": "xnnpack",
+    "upstream": "upstream",
+    "x86": "x86",
+    "NNCF": "nncf",
+}
+
+
+def trained() -> str:
+    """What benchmarks/trained.py measured: one line per metric of a network, and where."""
+    recorded = json.loads((ROOT / "docs" / "trained.json").read_text())
+    machine = recorded["machine"]
+
+    def cell(result: dict[str, Any], column: str, metric: str) -> str:
+        figures = result["figures"].get(TRAINED[column], {})
+        value = result["metrics"].get(column, {}).get(metric)
+        if value is None:
+            return "fails" if "error" in figures else "–"
+        first = metric == next(iter(result["metrics"]["float"]))
+        share = figures.get("MACs in float") or 0.0
+        note = f" ({share:.0%} in float)" if first and column != ".pte" and share >= 0.005 else ""
+        return format(value, ".1f" if metric.startswith("SQNR") else ".3f") + note
+
+    rows = [
+        [*(["", ""] if i else [name, result["data"]]), metric, *(cell(result, column, metric) for column in TRAINED)]
+        for name, result in recorded["networks"].items()
+        for i, metric in enumerate(result["metrics"]["float"])
+    ]
+    threads = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
+    where = f"Measured on {machine['cpu']} ({machine['isas'][-1]} kernels) with {threads}, at {machine['commit'][:7]}."
+    return f"{table(['network', 'data', 'metric', *TRAINED], rows)}\n\n{where}"
+
+
 def upstream_tests() -> str:
     """What the runs of tests/upstream/run.py recorded."""
     rows = []
@@ -191,6 +228,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/python.md", "executorch-names"): executorch_names,
     ("docs/operators.md", "composites"): composites,
     ("README.md", "families"): families,
+    ("README.md", "trained"): trained,
     ("README.md", "models"): models,
     ("README.md", "upstream-tests"): upstream_tests,
 }

@@ -57,7 +57,7 @@ def in_noise(name: str, seconds: float, seed: int) -> tuple[np.ndarray, np.ndarr
         length = int(random.uniform(1.0, 2.5) * RATE)
         parts += [speech[position : position + length], np.zeros(int(random.uniform(0.5, 1.0) * RATE), np.float32)]
         position += length
-    clean = np.concatenate(parts)[: int(seconds * RATE)] * random.uniform(0.3, 1.0)
+    clean = np.concatenate(parts)[: int(seconds * RATE)] * 10 ** -random.uniform(0.0, 1.3)
     loudness = np.sqrt(np.mean(clean[np.abs(clean) > 1e-3] ** 2))
     noise = _noise(random, len(clean)) * loudness * 10 ** (-random.uniform(5, 30) / 20)
     return (clean + noise).astype(np.float32), clean
