@@ -35,12 +35,13 @@ class EnnQuantizer {
   // Step 1 of the documented flow.
   void set_quant_params(Precision precision, bool is_per_channel = true, bool is_qat = false);
 
-  // How the ranges of activations are found, by name (observer_names()): for all of them, for the
-  // results of one kind of operator (an IR name such as "convolution" or an overload such as
-  // "aten.conv2d.default"), for what the modules of the eager model compute whose path
-  // ("features.0.conv") or class ("torch.nn.Linear") matches a pattern ('*' and '?'), modules that
-  // they hold included, or for the nodes whose name matches one. The most specific wins: name, then
-  // module, then operator, then all. Unknown names are errors that list the known.
+  // How ranges of activations are found (observer_names()): of all, of the results of an operator
+  // ("convolution", "aten.conv2d.default"), of what modules of the eager model compute whose path
+  // ("features.0.conv") or class ("torch.nn.Linear") matches a pattern, modules in them included,
+  // or of nodes by name. Name wins over module, module over operator. Patterns are text with '*'
+  // and
+  // '?', or a regular expression after "re:"; ":OPERATOR" after that of a module ("head:linear")
+  // chooses an operator in it. Unknown names are errors that list the known.
   [[nodiscard]] Status set_observer(std::string_view observer);
   [[nodiscard]] Status set_observer_for_operator(std::string_view op, std::string_view observer);
   [[nodiscard]] Status set_observer_for_node(std::string_view pattern, std::string_view observer);
@@ -55,7 +56,7 @@ class EnnQuantizer {
   void exclude_module(std::string_view pattern);
   [[nodiscard]] Status exclude_operator(std::string_view op);
 
-  // The whole configuration as JSON; equal configurations are equal text.
+  // The configuration as JSON, a recipe (docs/recipes.md); equal configurations are equal text.
   [[nodiscard]] std::string to_json() const;
   [[nodiscard]] static Result<EnnQuantizer> from_json(std::string_view json);
 

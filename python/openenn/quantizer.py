@@ -1,10 +1,13 @@
 """EnnQuantizer for torchao's PT2E flow: asks the core what is quantized, and writes it on the FX graph."""
 
+import json
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum, unique
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -93,7 +96,7 @@ class EnnQuantizer(Quantizer):
         self._core.set_observer_for_operator(operator, observer)
 
     def set_observer_for_node(self, pattern: str, observer: str) -> None:
-        """The same for nodes of these names; '*' and '?' stand for any text and any character."""
+        """The same for nodes of these names; '*' and '?' stand for any text and any character, "re:" begins a regex."""
         self._core.set_observer_for_node(pattern, observer)
 
     def set_observer_for_module(self, pattern: str, observer: str) -> None:
@@ -109,7 +112,10 @@ class EnnQuantizer(Quantizer):
         self._core.exclude_node(pattern)
 
     def exclude_module(self, pattern: str) -> None:
-        """Leaves modules of the eager model in float: by path ("features.0.conv") or class ("torch.nn.Linear")."""
+        """Leaves modules of the eager model in float: by path ("features.0.conv") or class ("torch.nn.Linear").
+
+        "features.0:convolution" is an operator in a module.
+        """
         self._core.exclude_module(pattern)
 
     def exclude_operator(self, operator: str) -> None:
@@ -117,8 +123,26 @@ class EnnQuantizer(Quantizer):
         self._core.exclude_operator(operator)
 
     def to_json(self) -> str:
-        """The whole configuration; equal configurations are equal text."""
+        """The whole configuration, a recipe; equal configurations are equal text."""
         return self._core.to_json()
+
+    @classmethod
+    def from_json(cls, text: str) -> "EnnQuantizer":
+        """The quantizer of a recipe: what to_json() gave in either door, or what the page recipes.md describes."""
+        core = _core.EnnQuantizer.from_json(text)
+        settings = json.loads(core.to_json())
+        quantizer = cls(settings["compatibility"])
+        quantizer.set_quant_params(settings["precision"], settings["is_per_channel"], settings["is_qat"])
+        quantizer._core = core
+        return quantizer
+
+    @classmethod
+    def load_recipe(cls, path: str | os.PathLike[str]) -> "EnnQuantizer":
+        """The same from a file."""
+        try:
+            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, _core.InvalidArgumentError) as error:
+            raise _core.InvalidArgumentError(f"{path}: {error}") from error
 
     def set_quant_params(
         self, precision: Precision | str | int, is_per_channel: bool = True, is_qat: bool = False

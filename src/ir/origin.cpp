@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/regex.hpp"
+
 namespace enn {
 namespace {
 
@@ -81,6 +83,10 @@ std::string plain_module_path(std::string_view path) {
 }
 
 bool matches(std::string_view pattern, std::string_view name) {
+  if (pattern.starts_with(kRegexPrefix)) {
+    const auto regex = Regex::compile(pattern.substr(kRegexPrefix.size()));
+    return regex.ok() && regex.value().matches(name);
+  }
   std::size_t p = 0;
   std::size_t n = 0;
   std::size_t star = std::string_view::npos;

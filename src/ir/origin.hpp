@@ -36,7 +36,7 @@ struct Origin {
 // repeated call ("head@1") are taken away.
 [[nodiscard]] std::string plain_module_path(std::string_view path);
 
-// '*' stands for any text, '?' for any character.
+// '*' stands for any text, '?' for any character; a regular expression follows "re:".
 [[nodiscard]] bool matches(std::string_view pattern, std::string_view name);
 
 }  // namespace enn

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/regex.hpp"
 #include "enn/quantizer.hpp"
-#include "ops/import.hpp"
 #include "quantizer/explain.hpp"
 #include "quantizer/json.hpp"
 #include "quantizer/overrides.hpp"
@@ -24,27 +24,22 @@ Status check_observer(std::string_view name) {
                list_str(observer_names()));
 }
 
-Status check_operator(std::string_view name) {
-  if (op_from_string(name)) return {};
-  const std::vector<OverloadInfo> known = overloads();
-  const bool listed = std::any_of(known.begin(), known.end(), [&](const OverloadInfo& overload) {
-    return overload.target == name;
-  });
-  if (listed) return {};
-  return error(Code::InvalidArgument, "operator '", printable(name),
-               "' is not known; docs/operators.md lists the overloads");
-}
-
 std::string_view name_of(Compatibility compatibility) {
   return compatibility == Compatibility::Upstream ? "UPSTREAM" : "DEFAULT";
 }
 
-Result<bool> bool_from(const json& object, std::string_view name) {
+// `standard` when it is absent.
+Result<bool> bool_from(const json& object, std::string_view name, bool standard) {
   const auto found = object.find(name);
-  if (found == object.end() || !found->is_boolean()) {
-    return error(Code::InvalidArgument, "'", name, "' is missing or not true or false");
-  }
+  if (found == object.end()) return standard;
+  if (!found->is_boolean())
+    return error(Code::InvalidArgument, "'", name, "' is not true or false");
   return found->get<bool>();
+}
+
+Result<std::string> text_from(const json& object, std::string_view name, std::string standard) {
+  if (!object.contains(name)) return standard;
+  return string_from(object, name);
 }
 
 Result<std::string> pattern_from(const json& object, std::string_view name) {
@@ -52,7 +47,59 @@ Result<std::string> pattern_from(const json& object, std::string_view name) {
   if (pattern.size() > kMaxPattern) {
     return error(Code::InvalidArgument, "'", name, "' is too long");
   }
+  if (const Status status = check_pattern(pattern); !status.ok()) {
+    return error(Code::InvalidArgument, "'", name, "': ", status.message());
+  }
   return pattern;
+}
+
+// A misspelt key would be a setting that is not made.
+Status check_keys(const json& object, std::string_view name,
+                  const std::vector<std::string_view>& known) {
+  for (const auto& [key, value] : object.items()) {
+    if (std::ranges::find(known, key) != known.end()) continue;
+    return error(Code::InvalidArgument, "the key '", printable(key), "' is not known in ", name,
+                 "; there are ", list_str(known));
+  }
+  return {};
+}
+
+// What an item of "observers" or "excluded" names: one of them, or a module and an operator in it.
+struct Subject {
+  std::optional<std::string> op;
+  std::optional<std::string> module;  // as module_selector() takes it
+  std::optional<std::string> node;
+};
+
+Result<Subject> subject_of(const json& item, std::string_view list) {
+  const auto wrong = [&] {
+    return error(Code::InvalidArgument, "an item of '", list,
+                 "' names an 'operator', a 'module', both, or a 'node'");
+  };
+  Subject subject;
+  if (item.contains("node")) {
+    if (item.contains("operator") || item.contains("module")) return wrong();
+    ENN_ASSIGN(subject.node, pattern_from(item, "node"));
+    return subject;
+  }
+  if (item.contains("operator")) {
+    ENN_ASSIGN(subject.op, string_from(item, "operator"));
+    ENN_TRY(check_operator(*subject.op));
+  }
+  if (item.contains("module")) {
+    ENN_ASSIGN(subject.module, pattern_from(item, "module"));
+    if (subject.op) *subject.module += ":" + *subject.op;
+    if (subject.op) subject.op.reset();
+  }
+  if (!subject.op && !subject.module) return wrong();
+  return subject;
+}
+
+json json_of_module(std::string_view text) {
+  const ModuleSelector selector = module_selector(text);
+  json item = {{"module", selector.module}};
+  if (!selector.op.empty()) item["operator"] = selector.op;
+  return item;
 }
 
 // The members of the array object[name], each an object; none when it is absent.
@@ -132,7 +179,8 @@ std::string EnnQuantizer::to_json() const {
     document["observers"].push_back({{"operator", item.subject}, {"observer", item.observer}});
   }
   for (const Override& item : modules_) {
-    document["observers"].push_back({{"module", item.subject}, {"observer", item.observer}});
+    json& added = document["observers"].emplace_back(json_of_module(item.subject));
+    added["observer"] = item.observer;
   }
   for (const Override& item : nodes_) {
     document["observers"].push_back({{"node", item.subject}, {"observer", item.observer}});
@@ -140,7 +188,7 @@ std::string EnnQuantizer::to_json() const {
   for (const std::string& op : excluded_operators_)
     document["excluded"].push_back({{"operator", op}});
   for (const std::string& module : excluded_modules_)
-    document["excluded"].push_back({{"module", module}});
+    document["excluded"].push_back(json_of_module(module));
   for (const std::string& node : excluded_nodes_) document["excluded"].push_back({{"node", node}});
   return document.dump(-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace);
 }
@@ -148,13 +196,18 @@ std::string EnnQuantizer::to_json() const {
 Result<EnnQuantizer> EnnQuantizer::from_json(std::string_view text) {
   ENN_ASSIGN(const json document, parse_object(text, "the quantizer's configuration"));
   ENN_TRY(check_format(document, kFormat, kVersion));
-  ENN_ASSIGN(const std::string compatibility, string_from(document, "compatibility"));
-  ENN_ASSIGN(const std::string precision, string_from(document, "precision"));
+  // "decisions" and "measured" say how a recipe came about, "comment" is the writer's.
+  ENN_TRY(check_keys(document, "the recipe",
+                     {"format", "version", "precision", "compatibility", "is_per_channel", "is_qat",
+                      "bias_correction", "observer", "observers", "excluded", "decisions",
+                      "measured", "comment"}));
+  ENN_ASSIGN(const std::string compatibility, text_from(document, "compatibility", "DEFAULT"));
+  ENN_ASSIGN(const std::string precision, text_from(document, "precision", "A8W8"));
   ENN_ASSIGN(const Compatibility placement, compatibility_from_string(compatibility));
   ENN_ASSIGN(const Precision kind, precision_from_string(precision));
-  ENN_ASSIGN(const bool is_per_channel, bool_from(document, "is_per_channel"));
-  ENN_ASSIGN(const bool is_qat, bool_from(document, "is_qat"));
-  ENN_ASSIGN(const bool bias_correction, bool_from(document, "bias_correction"));
+  ENN_ASSIGN(const bool is_per_channel, bool_from(document, "is_per_channel", true));
+  ENN_ASSIGN(const bool is_qat, bool_from(document, "is_qat", false));
+  ENN_ASSIGN(const bool bias_correction, bool_from(document, "bias_correction", true));
   EnnQuantizer quantizer(placement);
   quantizer.set_bias_correction(bias_correction);
   quantizer.set_quant_params(kind, is_per_channel, is_qat);
@@ -164,30 +217,21 @@ Result<EnnQuantizer> EnnQuantizer::from_json(std::string_view text) {
   }
   ENN_ASSIGN(const std::vector<json> observers, objects_from(document, "observers"));
   for (const json& item : observers) {
+    ENN_TRY(check_keys(item, "an item of 'observers'",
+                       {"operator", "module", "node", "observer", "comment"}));
     ENN_ASSIGN(const std::string observer, string_from(item, "observer"));
-    if (item.contains("operator")) {
-      ENN_ASSIGN(const std::string op, string_from(item, "operator"));
-      ENN_TRY(quantizer.set_observer_for_operator(op, observer));
-    } else if (item.contains("module")) {
-      ENN_ASSIGN(const std::string module, pattern_from(item, "module"));
-      ENN_TRY(quantizer.set_observer_for_module(module, observer));
-    } else {
-      ENN_ASSIGN(const std::string node, pattern_from(item, "node"));
-      ENN_TRY(quantizer.set_observer_for_node(node, observer));
-    }
+    ENN_ASSIGN(const Subject subject, subject_of(item, "observers"));
+    if (subject.op) ENN_TRY(quantizer.set_observer_for_operator(*subject.op, observer));
+    if (subject.module) ENN_TRY(quantizer.set_observer_for_module(*subject.module, observer));
+    if (subject.node) ENN_TRY(quantizer.set_observer_for_node(*subject.node, observer));
   }
   ENN_ASSIGN(const std::vector<json> excluded, objects_from(document, "excluded"));
   for (const json& item : excluded) {
-    if (item.contains("operator")) {
-      ENN_ASSIGN(const std::string op, string_from(item, "operator"));
-      ENN_TRY(quantizer.exclude_operator(op));
-    } else if (item.contains("module")) {
-      ENN_ASSIGN(const std::string module, pattern_from(item, "module"));
-      quantizer.exclude_module(module);
-    } else {
-      ENN_ASSIGN(const std::string node, pattern_from(item, "node"));
-      quantizer.exclude_node(node);
-    }
+    ENN_TRY(check_keys(item, "an item of 'excluded'", {"operator", "module", "node", "comment"}));
+    ENN_ASSIGN(const Subject subject, subject_of(item, "excluded"));
+    if (subject.op) ENN_TRY(quantizer.exclude_operator(*subject.op));
+    if (subject.module) quantizer.exclude_module(*subject.module);
+    if (subject.node) quantizer.exclude_node(*subject.node);
   }
   return quantizer;
 }

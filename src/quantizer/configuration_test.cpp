@@ -188,11 +188,12 @@ TEST(Configuration, JsonComesBackAndIsStable) {
   quantizer.exclude_node("b?");
   ASSERT_TRUE(quantizer.set_observer_for_module("stem.*", "histogram").ok());
   quantizer.exclude_module("torch.nn.Linear");
+  quantizer.exclude_module("stem:convolution");
   quantizer.set_bias_correction(false);
   const std::string text = quantizer.to_json();
   EXPECT_EQ(
       text,
-      R"({"bias_correction":false,"compatibility":"UPSTREAM","excluded":[{"operator":"relu"},{"module":"torch.nn.Linear"},{"node":"b?"}],)"
+      R"({"bias_correction":false,"compatibility":"UPSTREAM","excluded":[{"operator":"relu"},{"module":"torch.nn.Linear"},{"module":"stem","operator":"convolution"},{"node":"b?"}],)"
       R"("format":"openenn.quantizer","is_per_channel":false,"is_qat":false,"observer":"kl",)"
       R"("observers":[{"observer":"mse","operator":"convolution"},)"
       R"({"module":"stem.*","observer":"histogram"},{"node":"a*","observer":"minmax"}],"precision":"A8W8","version":1})");
@@ -204,6 +205,43 @@ TEST(Configuration, JsonComesBackAndIsStable) {
                           R"("compatibility":"DEFAULT","is_per_channel":true,"is_qat":1})"}) {
     EXPECT_FALSE(EnnQuantizer::from_json(bad).ok()) << bad;
   }
+}
+
+TEST(Configuration, RecipeByHandNeedsOnlyWhatItChanges) {
+  const auto recipe = [](const std::string& members) {
+    return EnnQuantizer::from_json(R"({"format":"openenn.quantizer","version":1)" + members + "}");
+  };
+  const auto plain = recipe("");
+  ASSERT_TRUE(plain.ok()) << plain.status().message();
+  EXPECT_EQ(plain.value().to_json(), EnnQuantizer().to_json());
+  const auto chosen =
+      recipe(R"(,"decisions":[{"any":1}],"comment":"by hand","excluded":[)"
+             R"({"module":"stem","operator":"relu"},{"node":"re:po+l|s.m"}],)"
+             R"("observers":[{"module":"stem.*","operator":"convolution","observer":"kl"}])");
+  ASSERT_TRUE(chosen.ok()) << chosen.status().message();
+  const Graph graph = graph_with_modules();
+  EXPECT_TRUE(chosen.value().check_patterns(graph).ok());
+  EXPECT_EQ(text_of(graph, chosen.value().annotate(graph)),
+            "x Mse\n"
+            "conv: x=Mse w=PerChannelMinMax => Kl\n");
+
+  const auto message = [&](const std::string& members) {
+    return recipe(members).status().message();
+  };
+  EXPECT_THAT(message(R"(,"exclude":[])"),
+              HasSubstr("the key 'exclude' is not known in the recipe"));
+  EXPECT_THAT(message(R"(,"excluded":[{"modul":"a"}])"),
+              HasSubstr("the key 'modul' is not known in an item of 'excluded'"));
+  EXPECT_EQ(message(R"(,"excluded":[{"node":"a","module":"b"}])"),
+            "an item of 'excluded' names an 'operator', a 'module', both, or a 'node'");
+  EXPECT_EQ(message(R"(,"observers":[{"node":"a"}])"), "'observer' is missing or not a text");
+  EXPECT_THAT(message(R"(,"excluded":[{"node":"re:a("}])"), HasSubstr("'node': the regular"));
+  EXPECT_THAT(message(R"(,"excluded":[{"operator":"conv"}])"), HasSubstr("'conv' is not known"));
+  EXPECT_EQ(message(R"(,"bias_correction":1)"), "'bias_correction' is not true or false");
+  EXPECT_EQ(message(R"(,"excluded":{})"), "'excluded' is not a list of objects");
+  EnnQuantizer quantizer;
+  quantizer.exclude_module("pool:relu");
+  EXPECT_THAT(quantizer.check_patterns(graph).message(), HasSubstr("that has this operator"));
 }
 
 TEST(Configuration, PatternsMatchWholeNames) {

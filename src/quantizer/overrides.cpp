@@ -5,8 +5,11 @@
 #include <utility>
 #include <vector>
 
+#include "base/regex.hpp"
 #include "ops/common.hpp"
 #include "ops/fusion.hpp"
+#include "ops/import.hpp"
+#include "quantizer/json.hpp"
 
 namespace enn {
 
@@ -56,6 +59,32 @@ std::vector<NodeId> fused_with(const Graph& graph, const Annotations& annotation
 
 bool is_operator(const Node& node, std::string_view op) {
   return to_string(node.op) == op || node.target == op;
+}
+
+Status check_operator(std::string_view name) {
+  if (op_from_string(name)) return {};
+  const std::vector<OverloadInfo> known = overloads();
+  const bool listed = std::any_of(known.begin(), known.end(), [&](const OverloadInfo& overload) {
+    return overload.target == name;
+  });
+  if (listed) return {};
+  return error(Code::InvalidArgument, "operator '", printable(name),
+               "' is not known; docs/operators.md lists the overloads");
+}
+
+ModuleSelector module_selector(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return {text, {}};
+  if (text.starts_with(kRegexPrefix) && colon < kRegexPrefix.size()) return {text, {}};
+  const std::string_view op = text.substr(colon + 1);
+  if (!check_operator(op).ok()) return {text, {}};
+  return {text.substr(0, colon), op};
+}
+
+bool is_selected(const Node& node, std::string_view text) {
+  const ModuleSelector selector = module_selector(text);
+  return (selector.op.empty() || is_operator(node, selector.op)) &&
+         in_module(node.origin, selector.module);
 }
 
 void clear_excluded(const Graph& graph, const QuantizationConfig& config,

@@ -17,6 +17,17 @@ namespace enn {
 // `op` is an IR name or the overload that the node was imported from.
 [[nodiscard]] bool is_operator(const Node& node, std::string_view op);
 
+// Modules by a pattern of paths or classes, or, after a ':' that an operator follows, its nodes in
+// them alone: "features.0:convolution".
+struct ModuleSelector {
+  std::string_view module;
+  std::string_view op;  // empty for all
+};
+[[nodiscard]] ModuleSelector module_selector(std::string_view text);
+[[nodiscard]] bool is_selected(const Node& node, std::string_view module_selector);
+// InvalidArgument when there is no such operator.
+[[nodiscard]] Status check_operator(std::string_view name);
+
 // The nodes that are annotated as fused with `node`, in the order of execution.
 [[nodiscard]] std::vector<NodeId> fused_with(const Graph& graph, const Annotations& annotations,
                                              NodeId node);

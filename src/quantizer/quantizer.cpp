@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "base/regex.hpp"
 #include "ops/common.hpp"
 #include "ops/float_values.hpp"
 #include "ops/fusion.hpp"
@@ -256,7 +257,7 @@ std::string EnnQuantizer::excluded_by(const Node& node) const {
     if (matches(pattern, node.name)) return "exclude_node('" + pattern + "')";
   }
   for (const std::string& pattern : excluded_modules_) {
-    if (in_module(node.origin, pattern)) return "exclude_module('" + pattern + "')";
+    if (is_selected(node, pattern)) return "exclude_module('" + pattern + "')";
   }
   for (const std::string& op : excluded_operators_) {
     if (is_operator(node, op)) return "exclude_operator('" + op + "')";
@@ -270,9 +271,7 @@ std::optional<std::string_view> EnnQuantizer::observer_for(const Node* node,
     if (matches(nodes_[i].subject, name)) return nodes_[i].observer;
   }
   for (std::size_t i = modules_.size(); i-- > 0;) {
-    if (node != nullptr && in_module(node->origin, modules_[i].subject)) {
-      return modules_[i].observer;
-    }
+    if (node != nullptr && is_selected(*node, modules_[i].subject)) return modules_[i].observer;
   }
   for (std::size_t i = operators_.size(); i-- > 0;) {
     if (node != nullptr && is_operator(*node, operators_[i].subject)) return operators_[i].observer;
@@ -287,8 +286,8 @@ Status EnnQuantizer::check_patterns(const Graph& graph) const {
                                [&](NodeId id) { return matches(pattern, graph.node(id).name); });
   };
   const auto is_module = [&](std::string_view pattern) {
-    return std::ranges::any_of(
-        order, [&](NodeId id) { return in_module(graph.node(id).origin, pattern); });
+    return std::ranges::any_of(order,
+                               [&](NodeId id) { return is_selected(graph.node(id), pattern); });
   };
   const auto is_input = [&](std::string_view pattern) {
     return std::ranges::any_of(graph.inputs(),
@@ -304,8 +303,15 @@ Status EnnQuantizer::check_patterns(const Graph& graph) const {
   const auto no_module = [&](std::string_view setting, std::string_view pattern) {
     return error(Code::InvalidArgument, setting, "('", printable(pattern),
                  "') names no module of the eager model, neither by path (features.0.conv) nor by "
-                 "class (torch.nn.Linear)");
+                 "class (torch.nn.Linear)",
+                 module_selector(pattern).op.empty() ? "" : ", that has this operator");
   };
+  for (const std::string& pattern : excluded_nodes_) ENN_TRY(check_pattern(pattern));
+  for (const Override& item : nodes_) ENN_TRY(check_pattern(item.subject));
+  for (const std::string& pattern : excluded_modules_)
+    ENN_TRY(check_pattern(module_selector(pattern).module));
+  for (const Override& item : modules_)
+    ENN_TRY(check_pattern(module_selector(item.subject).module));
   for (const std::string& pattern : excluded_nodes_) {
     if (!is_node(pattern)) {
       return no_node("exclude_node", pattern, "exclude_module");

@@ -372,3 +372,22 @@ def test_a_convolution_whose_weight_is_computed_stays_in_float_and_runs() -> Non
     assert "its weight is computed at run time" in str(quantizer.explain())
     program = common.lower(quantized, inputs).to_executorch()
     torch.testing.assert_close(common.Pte(program.buffer)(*inputs), Filtered()(*inputs), rtol=0, atol=1e-5)
+
+
+def test_recipe_is_the_quantizer_again(tmp_path) -> None:
+    quantizer = EnnQuantizer("UPSTREAM")
+    quantizer.set_quant_params("A8W8", False, False)
+    quantizer.exclude_module("features.0:convolution")
+    quantizer.set_observer_for_node("re:conv2d_[12]", "kl")
+    again = EnnQuantizer.from_json(quantizer.to_json())
+    assert again.to_json() == quantizer.to_json()
+    assert vars(again).keys() == vars(quantizer).keys()
+    assert (again._interpret, again._is_per_channel, again._precision) == (False, False, "A8W8")
+    path = tmp_path / "recipe.json"
+    path.write_text('{"format": "openenn.quantizer", "version": 1, "excluded": [{"module": "head", "node": "a"}]}')
+    with pytest.raises(InvalidArgumentError, match=r"recipe\.json: an item of 'excluded' names an 'operator', a"):
+        EnnQuantizer.load_recipe(path)
+    path.write_text('{"format": "openenn.quantizer", "version": 1, "excluded": [{"operator": "relu"}]}')
+    plain = EnnQuantizer()
+    plain.exclude_operator("relu")
+    assert EnnQuantizer.load_recipe(path).to_json() == plain.to_json()
