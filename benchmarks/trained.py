@@ -94,7 +94,8 @@ def names(text: str, known: dict[str, Any], parser: argparse.ArgumentParser) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", default=",".join(NETWORKS), help=f"of {', '.join(NETWORKS)}")
-    parser.add_argument("--engines", default=",".join(ENGINES), help=f"of {', '.join(ENGINES)}")
+    usual = ",".join(name for name, engine in ENGINES.items() if engine.by_default)
+    parser.add_argument("--engines", default=usual, help=f"of {', '.join(ENGINES)}")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="fewer samples")
     parser.add_argument(

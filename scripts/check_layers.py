@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "archive": AHEAD_OF_TIME,
     "pt2e": AHEAD_OF_TIME | {"quantizer", "archive", "kernels"},
     "analysis": AHEAD_OF_TIME | {"quantizer", "archive", "pt2e"},
+    "search": AHEAD_OF_TIME | {"quantizer", "archive", "pt2e", "analysis"},
     "partitioner": AHEAD_OF_TIME,
     "compiler": AHEAD_OF_TIME | {"schema"},
     "lowering": AHEAD_OF_TIME | {"schema", "partitioner", "compiler"},
@@ -51,10 +52,10 @@ ALLOWED: dict[str, set[str]] = {
     "model": {"base", "api", "ir", "compiler"},
     "executorch": {"base", "api"},
     "python": AHEAD_OF_TIME
-    | {"quantizer", "archive", "pt2e", "analysis", "partitioner", "compiler", "lowering", "symbolic", "api"},
+    | {"quantizer", "archive", "pt2e", "analysis", "search", "partitioner", "compiler", "lowering", "symbolic", "api"},
     "data": PUBLIC_TYPES | {"api", "base", "archive/zip.hpp"},
     "tools": AHEAD_OF_TIME
-    | {"quantizer", "archive", "pt2e", "partitioner", "compiler", "lowering", "data", "schema"}
+    | {"quantizer", "archive", "pt2e", "search", "partitioner", "compiler", "lowering", "data", "schema"}
     | {"runtime/payload.hpp", "runtime/operators.def"},
     "examples": {"base", "api"},
 }
@@ -65,7 +66,7 @@ EXTERNAL = {
     "nanobind": {"python"},
     "simdjson.h": {"archive"},
     "flatbuffers": {"ops", "compiler", "lowering", "execute", "runtime", "symbolic"},
-    "nlohmann": {"analysis", "archive", "lowering", "pt2e", "python", "quantizer", "tools"},
+    "nlohmann": {"analysis", "archive", "lowering", "pt2e", "python", "quantizer", "search", "tools"},
     "CLI": {"tools"},
     "jpeglib.h": {"data"},
     "png.h": {"data"},

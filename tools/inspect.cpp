@@ -15,6 +15,7 @@
 #include "partitioner/explain.hpp"
 #include "partitioner/partitioner.hpp"
 #include "program_view.hpp"
+#include "search/macs.hpp"
 
 namespace enn::tool {
 namespace {
@@ -29,28 +30,6 @@ struct Options {
 
 std::uint64_t elements(const Graph& graph, ValueId id) {
   return static_cast<std::uint64_t>(numel(graph.value(id).type.shape));
-}
-
-// Multiply-adds of a node. Padding counts, as is usual.
-std::uint64_t macs_of(const Graph& graph, const Node& node) {
-  const auto size = [&](std::size_t input, std::size_t axis_from_end) {
-    const Shape& shape = graph.value(node.inputs[input]).type.shape;
-    return static_cast<std::uint64_t>(shape[shape.size() - axis_from_end]);
-  };
-  switch (node.op) {
-    case Op::Convolution: {
-      const Shape& weight = graph.value(node.inputs[1]).type.shape;
-      const std::uint64_t per_element =
-          elements(graph, node.inputs[1]) / static_cast<std::uint64_t>(weight.front());
-      const bool transposed = node.attrs.boolean("transposed");
-      return elements(graph, transposed ? node.inputs[0] : node.outputs[0]) * per_element;
-    }
-    case Op::Linear:
-    case Op::MatMul:
-      return elements(graph, node.outputs[0]) * size(0, 1);
-    default:
-      return 0;
-  }
 }
 
 struct OperatorCount {

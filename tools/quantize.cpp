@@ -3,6 +3,7 @@
 
 #include "common.hpp"
 #include "output.hpp"
+#include "quantize_within.hpp"
 #include "quantizer_options.hpp"
 
 namespace enn::tool {
@@ -18,6 +19,7 @@ struct Options {
   std::string save_statistics;
   std::string save_encodings;
   bool aimet = false;
+  SearchArguments search;
   DataArguments data;
   RunOptions run;
 };
@@ -25,7 +27,7 @@ struct Options {
 std::vector<Output> outputs_of(const Options& options) {
   return {{"--output", options.output},
           {"--pte", options.pte},
-          {"--save-config", options.save_config},
+          {"--save-recipe", options.save_config},
           {"--save-statistics", options.save_statistics},
           {"--save-encodings", options.save_encodings}};
 }
@@ -38,13 +40,61 @@ Status check_files(const Options& options) {
   }
   // Statistics, encodings and a configuration are read as a whole before anything is written: they
   // may be continued in place.
-  return check_outputs(outputs, {options.model, options.data.path}, options.run.json);
+  return check_outputs(
+      outputs, {options.model, options.data.path, options.search.evaluation, options.search.file},
+      options.run.json);
+}
+
+Status write_model(const Options& options, const QuantizedModel& quantized) {
+  if (!options.output.empty()) {
+    ENN_ASSIGN(const std::vector<std::byte> archive, quantized.exported_program().serialize());
+    ENN_TRY(write_output(options.output, archive));
+  }
+  if (!options.save_encodings.empty()) {
+    ENN_TRY(write_output(options.save_encodings,
+                         options.aimet ? quantized.aimet_encodings() : quantized.encodings()));
+  }
+  if (options.pte.empty()) return {};
+  std::vector<CompileSpec> specs;
+  if (options.source_lines) specs.push_back(source_lines_compile_spec());
+  ENN_ASSIGN(const EdgeProgram edge, to_edge_transform_and_lower(quantized.exported_program(),
+                                                                 EnnPartitioner(std::move(specs))));
+  ENN_ASSIGN(const ExecutorchProgram lowered, edge.to_executorch());
+  return write_output(options.pte, lowered.bytes());
+}
+
+Status quantize_by_search(const Options& options, const ExportedProgram& program,
+                          const EnnQuantizer& quantizer) {
+  if (!options.save_statistics.empty() || !options.quantizer.resume.empty() ||
+      !options.quantizer.encodings.empty()) {
+    return error(
+        Code::InvalidArgument,
+        "--max-drop calibrates many times: --resume, --encodings and --save-statistics are "
+        "for one calibration; run with the recipe that it saves");
+  }
+  ENN_ASSIGN(const SearchResult result,
+             search(program, quantizer, options.search, options.data, options.run));
+  if (!options.save_config.empty())
+    ENN_TRY(write_output(options.save_config, result.outcome.recipe()));
+  ENN_TRY(write_model(options, result.quantized));
+  if (options.run.json) {
+    Json report = outcome_json(result);
+    report["output"] = options.output;
+    report["pte"] = options.pte;
+    report["encodings_hash"] = result.quantized.encodings_hash();
+    print_json(report);
+  } else {
+    print_outcome(report_stream(outputs_of(options)), result);
+  }
+  return {};
 }
 
 Status quantize(const Options& options) {
   ENN_TRY(check_files(options));
+  ENN_TRY(check_search_options(options.search));
   ENN_ASSIGN(const ExportedProgram program, load_archive(options.model));
   ENN_ASSIGN(const EnnQuantizer quantizer, make_quantizer(program.graph(), options.quantizer));
+  if (options.search.wanted()) return quantize_by_search(options, program, quantizer);
   if (!options.save_config.empty()) {
     ENN_TRY(write_output(options.save_config, quantizer.to_json()));
   }
@@ -69,23 +119,7 @@ Status quantize(const Options& options) {
   }
   if (!model_is_written) return {};
   ENN_ASSIGN(const QuantizedModel quantized, convert_pt2e(prepared));
-  if (!options.output.empty()) {
-    ENN_ASSIGN(const std::vector<std::byte> archive, quantized.exported_program().serialize());
-    ENN_TRY(write_output(options.output, archive));
-  }
-  if (!options.save_encodings.empty()) {
-    ENN_TRY(write_output(options.save_encodings,
-                         options.aimet ? quantized.aimet_encodings() : quantized.encodings()));
-  }
-  if (!options.pte.empty()) {
-    std::vector<CompileSpec> specs;
-    if (options.source_lines) specs.push_back(source_lines_compile_spec());
-    ENN_ASSIGN(const EdgeProgram edge,
-               to_edge_transform_and_lower(quantized.exported_program(),
-                                           EnnPartitioner(std::move(specs))));
-    ENN_ASSIGN(const ExecutorchProgram lowered, edge.to_executorch());
-    ENN_TRY(write_output(options.pte, lowered.bytes()));
-  }
+  ENN_TRY(write_model(options, quantized));
   const std::string hash = quantized.encodings_hash();
   if (options.run.json) {
     print_json({{"output", options.output},
@@ -115,7 +149,9 @@ void add_quantize(CLI::App& app, Action& action) {
   command.add_flag("--source-lines", options->source_lines,
                    "Write each step's line of the eager model into the .pte");
   add_quantizer_options(command, options->quantizer);
-  command.add_option("--save-config", options->save_config, "Write that configuration")
+  command
+      .add_option("--save-recipe,--save-config", options->save_config,
+                  "Write the configuration, for --recipe or Python's EnnQuantizer.load_recipe")
       ->group("Quantization");
   command
       .add_option("--save-statistics", options->save_statistics,
@@ -126,6 +162,7 @@ void add_quantize(CLI::App& app, Action& action) {
                   "Write scale, zero point and range of each value (JSON)")
       ->group("Ranges");
   command.add_flag("--aimet", options->aimet, "Write encodings in AIMET's format")->group("Ranges");
+  add_search_options(command, options->search);
   add_data_options(command, options->data, "--calibration,--data", "Samples to calibrate on",
                    false);
   add_run_options(command, options->run);
@@ -136,7 +173,9 @@ void add_quantize(CLI::App& app, Action& action) {
       "  enn quantize model.pt2 --calibration part1.npy --save-statistics part1.json\n"
       "  enn quantize model.pt2 --resume part1.json --resume part2.json -o model_a8w8.pt2\n"
       "  enn quantize model.pt2 -o q.pt2 --calibration c.npz --observer histogram \\\n"
-      "      --observer 'aten.linear.default=mse' --exclude classifier");
+      "      --observer 'aten.linear.default=mse' --exclude classifier\n"
+      "  enn quantize model.pt2 -o q.pt2 --calibration train/ --evaluation-data val/ \\\n"
+      "      --max-drop 0.01 --save-recipe recipe.json");
   command.callback([options, &action] { action = [options] { return quantize(*options); }; });
 }
 

@@ -5,7 +5,9 @@
 
 #include "base/file_io.hpp"
 #include "base/printable.hpp"
+#include "base/regex.hpp"
 #include "ir/graph.hpp"
+#include "quantizer/overrides.hpp"
 
 namespace enn::tool {
 namespace {
@@ -25,10 +27,11 @@ enum class Subject : std::uint8_t { Operator, Node, Module };
 
 Result<Subject> subject_of(const Graph& graph, std::string_view option, std::string_view pattern) {
   if (EnnQuantizer().exclude_operator(pattern).ok()) return Subject::Operator;
+  ENN_TRY(check_pattern(module_selector(pattern).module));
   bool is_module = false;
   for (const NodeId id : graph.order()) {
     if (matches(pattern, graph.node(id).name)) return Subject::Node;
-    is_module = is_module || in_module(graph.node(id).origin, pattern);
+    is_module = is_module || is_selected(graph.node(id), pattern);
   }
   if (is_module) return Subject::Module;
   const bool is_input = std::ranges::any_of(
@@ -87,14 +90,18 @@ void add_quantizer_options(CLI::App& command, QuantizerArguments& options) {
       ->group("Quantization");
   command
       .add_option("--exclude", options.excluded,
-                  "Leave in float: an operator, a pattern of node names, or modules by path "
-                  "(features.0.conv) or class (torch.nn.Linear). Repeatable")
+                  "Leave in float: an operator, a pattern of node names, modules by path "
+                  "(features.0.conv) or class (torch.nn.Linear), or an operator in them "
+                  "(features.0:convolution). 're:' begins a regular expression. Repeatable")
       ->group("Quantization");
   command
       .add_flag("--upstream", options.upstream,
                 "Place quantization exactly as upstream's quantizer does")
       ->group("Quantization");
-  command.add_option("--config", options.config, "The quantizer's configuration (JSON)")
+  command
+      .add_option("--recipe,--config", options.config,
+                  "The quantizer's configuration (JSON): what --save-recipe or to_json() wrote, or "
+                  "as docs/recipes.md describes; other options add to it")
       ->group("Quantization");
   command
       .add_option("--resume", options.resume,
@@ -141,8 +148,8 @@ Status take_ranges(const QuantizerArguments& options, PreparedModel& prepared) {
   return {};
 }
 
-Status calibrate(PreparedModel& prepared, const ExportedProgram& program,
-                 const DataArguments& data_arguments) {
+Status feed_samples(const ExportedProgram& program, const DataArguments& data_arguments,
+                    const RunModel& run, std::size_t most_calls, bool shown) {
   ENN_ASSIGN(Dataset data,
              Dataset::open(data_arguments.path, program.inputs(), data_arguments.options));
   const std::uint64_t whole = data.samples() / data.batch_size();
@@ -150,18 +157,28 @@ Status calibrate(PreparedModel& prepared, const ExportedProgram& program,
     return error(Code::InvalidArgument, data_arguments.path, " holds ", data.samples(),
                  " samples, fewer than the model's batch of ", data.batch_size());
   }
+  std::optional<Progress> progress;
+  if (shown) progress.emplace("calibrating", whole * data.batch_size());
   // Rows that only fill a batch would be seen twice.
-  Progress progress("calibrating", whole * data.batch_size());
   for (std::uint64_t i = 0; (i + 1) * data.batch_size() <= data.samples(); ++i) {
+    if (most_calls > 0 && i == most_calls) break;
     ENN_ASSIGN(const Batch batch, data.batch(i));
     if (batch.count < data.batch_size()) break;
     std::vector<TensorView> views;
     for (const Tensor& input : batch.inputs) views.push_back(input.view());
-    ENN_TRY(prepared(views).status());
-    progress.advance(batch.count);
+    ENN_TRY(run(views).status());
+    if (progress) progress->advance(batch.count);
   }
-  report_skipped(data);
+  progress.reset();
+  if (shown) report_skipped(data);
   return {};
+}
+
+Status calibrate(PreparedModel& prepared, const ExportedProgram& program,
+                 const DataArguments& data_arguments) {
+  return feed_samples(
+      program, data_arguments, [&](std::span<const TensorView> inputs) { return prepared(inputs); },
+      0, /*shown=*/true);
 }
 
 }  // namespace enn::tool

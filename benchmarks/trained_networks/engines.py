@@ -1,5 +1,6 @@
 """What a network is quantized with: each engine turns it into one or two callables with the module's signature."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 from executorch.backends.samsung.partition.enn_partitioner import EnnPartitioner
 
+import openenn
 from all_models import quantize_as_upstream
 from operators import calls_of
 from report import common, quantize_for_xnnpack
@@ -41,6 +43,32 @@ def _openenn(network: TrainedNetwork) -> Quantized:
         "reasons": sorted(set(partitioner.reasons.values())),
     }
     return Quantized({"Q/DQ": quantized, ".pte": run}, figures)
+
+
+def _openenn_max_drop(network: TrainedNetwork) -> Quantized:
+    """The search for the fewest layers in float: the first metric drops by 1 % of the float model's at most."""
+    inputs = network.calibration[0]
+    start = time.perf_counter()
+    found = openenn.quantize(
+        network.model,
+        network.calibration,
+        lambda function: next(iter(network.evaluate(function).values())),
+        max_drop=0.01,
+        relative=True,
+    )
+    pte = common.Pte(common.lower(found.module, inputs).to_executorch().buffer)
+
+    def run(*values: torch.Tensor) -> Any:
+        outputs = pte.outputs(*values)
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    figures = {
+        "MACs in float": found.macs_in_float / found.macs,
+        "evaluations": found.evaluations,
+        "seconds": time.perf_counter() - start,
+        "decisions": [decision["what"] for decision in found.decisions],
+    }
+    return Quantized({"max_drop": run}, figures)
 
 
 def _converted(name: str, quantize: Callable[..., torch.fx.GraphModule]) -> Callable[[TrainedNetwork], Quantized]:
@@ -92,10 +120,12 @@ class Engine:
 
     quantize: Callable[[TrainedNetwork], Quantized]
     columns: list[str]
+    by_default: bool = True
 
 
 ENGINES = {
     "openenn": Engine(_openenn, ["Q/DQ", ".pte"]),
+    "openenn_max_drop": Engine(_openenn_max_drop, ["max_drop"], by_default=False),
     "xnnpack": Engine(_converted("XNNPACK", quantize_for_xnnpack), ["XNNPACK"]),
     "upstream": Engine(_converted("upstream", quantize_as_upstream), ["upstream"]),
     "x86": Engine(_converted("x86", _quantize_for_x86), ["x86"]),

@@ -8,3 +8,4 @@
 #include "enn/program.hpp"
 #include "enn/pt2e.hpp"
 #include "enn/quantizer.hpp"
+#include "enn/search.hpp"

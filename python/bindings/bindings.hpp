@@ -46,6 +46,7 @@ void bind_compiler(nb::module_& module);
 void bind_lowering(nb::module_& module);
 void bind_program(nb::module_& module);
 void bind_pt2e(nb::module_& module);
+void bind_search(nb::module_& module);
 void bind_symbolic(nb::module_& module);
 
 }  // namespace enn::python

@@ -16,5 +16,6 @@ NB_MODULE(_core, module) {
   enn::python::bind_program(module);
   enn::python::bind_pt2e(module);
   enn::python::bind_analysis(module);
+  enn::python::bind_search(module);
   enn::python::bind_symbolic(module);
 }

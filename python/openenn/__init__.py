@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from openenn.partitioner import EnnPartitioner
     from openenn.quantizer import Compatibility, EnnQuantizer, Precision
     from openenn.report import Report
+    from openenn.search import Quantized, quantize
 
 __all__ = [
     "AnalysisReport",
@@ -27,11 +28,13 @@ __all__ = [
     "EnnQuantizer",
     "InvalidArgumentError",
     "Precision",
+    "Quantized",
     "Report",
     "__version__",
     "analyze",
     "pt2e",
     "qat",
+    "quantize",
 ]
 
 __version__ = importlib.metadata.version("openenn")
@@ -43,8 +46,10 @@ _MODULE_OF = {
     "EnnPartitioner": "openenn.partitioner",
     "EnnQuantizer": "openenn.quantizer",
     "Precision": "openenn.quantizer",
+    "Quantized": "openenn.search",
     "Report": "openenn.report",
     "analyze": "openenn.analysis",
+    "quantize": "openenn.search",
 }
 _MODULES = ("pt2e", "qat")
 

@@ -138,7 +138,7 @@ def convert_pt2e(prepared: PreparedModel, fold_quantize: bool = True, execution:
     """
     prepared.write_results()
     converted = quantize_pt2e.convert_pt2e(prepared.module, fold_quantize=fold_quantize)
-    return _with_engine(converted, execution, prepared.threads)
+    return with_engine(converted, execution, prepared.threads)
 
 
 def _observed_node(module: GraphModule, node: Node) -> Node:
@@ -159,7 +159,8 @@ def _run(module: GraphModule, run: Run, args: Any, kwargs: Any) -> Any:
     return results if info is None or info.out_spec is None else pytree.tree_unflatten(results, info.out_spec)
 
 
-def _with_engine(module: GraphModule, execution: str, threads: int) -> GraphModule:
+def with_engine(module: GraphModule, execution: str, threads: int) -> GraphModule:
+    """The module, which runs in the engine when it is called; what traces it sees the module as it is."""
     plain = type(module)
     models: list[_core.Model] = []
 

@@ -1,0 +1,169 @@
+"""Accuracy-aware quantization: the core decides what is tried next, this converts and evaluates it."""
+
+import copy
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import GraphModule
+from torch.utils import _pytree as pytree
+
+from openenn import _core, fx, pt2e
+from openenn.quantizer import EnnQuantizer
+
+__all__ = ["Quantized", "quantize"]
+
+
+class Quantized:
+    """What quantize() made: `module` is as convert_pt2e gives it, `recipe` the text that replays it in either door.
+
+    `metric` and `float_metric` are what evaluate() gave, None where it was not asked; `decisions` say what was changed,
+    why, and the metric before and after; `macs` and `macs_in_float` count multiply-adds.
+    """
+
+    def __init__(self, module: GraphModule, recipe: str) -> None:
+        self.module = module
+        self.recipe = recipe
+        self.metric: float | None = None
+        self.float_metric: float | None = None
+        self.decisions: list[dict[str, Any]] = json.loads(recipe).get("decisions", [])
+        self.evaluations = 0
+        self.macs, self.macs_in_float = _core.count_macs(fx.import_converted(module).graph)
+
+    def save_recipe(self, path: str | os.PathLike[str]) -> None:
+        """Writes the recipe, for EnnQuantizer.load_recipe() and `enn quantize --recipe`."""
+        Path(path).write_text(self.recipe, encoding="utf-8")
+
+
+def quantize(
+    model: torch.nn.Module | ExportedProgram,
+    calibration: Iterable[Any],
+    evaluate: Callable[[Callable[..., Any]], float] | None = None,
+    max_drop: float = 0.01,
+    *,
+    relative: bool = False,
+    inputs: tuple[Any, ...] | None = None,
+    quantizer: EnnQuantizer | None = None,
+    recipe: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    max_layers: int = 0,
+    max_evaluations: int = 48,
+    threads: int | None = None,
+) -> Quantized:
+    """Quantizes a model so that its metric drops by `max_drop` at most, with the fewest layers in float.
+
+    `calibration` are samples, each a tensor or a tuple of a call's arguments. `evaluate` is called with what takes the
+    model's arguments, and gives a number that is larger for a better model; without it the model is quantized as it is.
+    A drop is `relative` to the float metric's magnitude, or absolute. `recipe`, a path or a text, is replayed and
+    nothing is searched. `resume` is a file that keeps each evaluation, for a search that was interrupted or that gets
+    another bound.
+    """
+    if isinstance(calibration, Iterator):
+        raise _core.InvalidArgumentError(
+            "samples are read once for each configuration: give a list or a DataLoader, not an iterator"
+        )
+    first = next(iter(calibration), None)
+    if first is None:
+        raise _core.InvalidArgumentError("there is no sample to calibrate on")
+    flow = _Flow(_exported(model, inputs or _arguments(first)), calibration, threads)
+    if recipe is not None or evaluate is None:
+        chosen = _of_recipe(recipe) if recipe is not None else (quantizer or EnnQuantizer())
+        text = chosen.to_json() if recipe is None else _recipe_text(recipe)
+        result = Quantized(flow.converted(chosen._core), text)
+        if evaluate is not None:
+            result.metric = float(evaluate(flow.converted(chosen._core, "integer")))
+        return result
+    search = _core.AccuracySearch.create(
+        (quantizer or EnnQuantizer())._core,
+        max_drop,
+        relative,
+        max_layers,
+        max_evaluations,
+        "" if resume is None else os.fspath(resume),
+        flow.fingerprint() if resume is not None else "",
+    )
+    start = time.monotonic()
+    while search.step != "done":
+        print(search.status(time.monotonic() - start), file=sys.stderr, flush=True)
+        if search.step == "float":
+            search.tell(float(evaluate(flow.in_float())))
+        elif search.step == "rank":
+            search.tell_layers(*flow.analyzed(search.quantizer))
+        else:
+            search.tell(float(evaluate(flow.converted(search.quantizer, "integer"))))
+    outcome = search.outcome()
+    result = Quantized(flow.converted(outcome.quantizer), outcome.recipe())
+    result.metric, result.float_metric, result.evaluations = outcome.metric, outcome.float_metric, outcome.evaluations
+    return result
+
+
+class _Flow:
+    """The steps from a float model to a quantized one, for any configuration."""
+
+    def __init__(self, model: ExportedProgram | GraphModule, calibration: Iterable[Any], threads: int | None) -> None:
+        self._model = model
+        self._calibration = calibration
+        self._threads = _core.usable_threads(threads or torch.get_num_threads())
+
+    def in_float(self) -> GraphModule:
+        return pt2e.with_engine(self._module(), "qdq", self._threads)
+
+    def converted(self, quantizer: "_core.EnnQuantizer", execution: str = "qdq") -> GraphModule:
+        prepared = self._prepared(quantizer)
+        return pt2e.convert_pt2e(prepared, execution=execution)
+
+    def analyzed(self, quantizer: "_core.EnnQuantizer") -> tuple["_core.AnalysisReport", "_core.Graph"]:
+        prepared = self._prepared(quantizer)
+        floats = fx.import_module(prepared.module).graph
+        quantized = fx.import_converted(pt2e.convert_pt2e(prepared)).graph
+        analysis = _core.Analysis.of_graphs(floats, quantized, self._threads, _core.RANKING_SAMPLES)
+        for sample, _ in zip(self._calibration, range(_core.RANKING_SAMPLES), strict=False):
+            analysis.run([leaf.detach().contiguous() for leaf in pytree.tree_leaves(_arguments(sample))])
+        return analysis.report(), quantized
+
+    def fingerprint(self) -> str:
+        """Of the model: what a file of evaluations belongs to."""
+        module = self._module()
+        known = hashlib.sha256(str(module.graph).encode())
+        for name, tensor in module.state_dict().items():
+            known.update(name.encode())
+            known.update(tensor.detach().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return known.hexdigest()
+
+    def _module(self) -> GraphModule:
+        if isinstance(self._model, ExportedProgram):
+            return self._model.module()  # type: ignore[return-value]
+        return copy.deepcopy(self._model)
+
+    def _prepared(self, quantizer: "_core.EnnQuantizer") -> pt2e.PreparedModel:
+        prepared = pt2e.prepare_pt2e(self._module(), EnnQuantizer.from_json(quantizer.to_json()), self._threads)
+        for sample in self._calibration:
+            prepared(*_arguments(sample))
+        return prepared
+
+
+def _arguments(sample: Any) -> tuple[Any, ...]:
+    return tuple(sample) if isinstance(sample, (tuple, list)) else (sample,)
+
+
+def _exported(model: torch.nn.Module | ExportedProgram, arguments: tuple[Any, ...]) -> ExportedProgram | GraphModule:
+    return model if isinstance(model, (ExportedProgram, GraphModule)) else torch.export.export(model, arguments)
+
+
+def _recipe_text(recipe: str | os.PathLike[str]) -> str:
+    if isinstance(recipe, str) and recipe.lstrip().startswith("{"):
+        return recipe
+    return Path(recipe).read_text(encoding="utf-8")
+
+
+def _of_recipe(recipe: str | os.PathLike[str]) -> EnnQuantizer:
+    if isinstance(recipe, str) and recipe.lstrip().startswith("{"):
+        return EnnQuantizer.from_json(recipe)
+    return EnnQuantizer.load_recipe(recipe)
