@@ -39,14 +39,14 @@ struct ValueCounts {
 
 // A value that is quantized: a result, an input, a weight.
 struct QuantizedValue {
-  std::string name;           // in the quantized model
-  double low = 0;             // the least float value that was seen
-  double high = 0;            // the greatest
-  double mean_magnitude = 0;  // of the float values
-  double chosen_low = 0;      // what the integers reach; of the widest channel
-  double chosen_high = 0;
-  double scale = 0;  // of the widest channel
-  std::int32_t zero_point = 0;
+  std::string name;                    // in the quantized model
+  double low = 0;                      // the least float value that was seen
+  double high = 0;                     // the greatest
+  double mean_magnitude = 0;           // of the float values
+  double chosen_low = 0;               // what the integers reach; of the widest channel
+  double chosen_high = 0;              // likewise
+  double scale = 0;                    // of the widest channel
+  std::int32_t zero_point = 0;         // likewise
   double clipped = 0;                  // share of the values that lie outside of it
   ErrorFigures rounding;               // quantized against float, nothing else in between
   ValueCounts values;                  // in float
@@ -88,13 +88,13 @@ struct LayerAnalysis {
 
 // An output of the model.
 struct OutputAnalysis {
-  std::string name;
-  ErrorFigures error;
+  std::string name;    // as the float model has it
+  ErrorFigures error;  // accumulated
 };
 
 // What was measured.
 struct AnalysisReport {
-  std::uint64_t samples = 0;
+  std::uint64_t samples = 0;            // calls
   std::vector<LayerAnalysis> layers;    // in the order of execution
   std::vector<std::size_t> ranking;     // of the layers, the largest contribution first
   std::vector<QuantizedValue> inputs;   // of the model

@@ -53,6 +53,8 @@ class Model {
   // As those of the program that was compiled.
   [[nodiscard]] const std::vector<NamedType>& inputs() const { return inputs_; }
   [[nodiscard]] const std::vector<NamedType>& outputs() const { return outputs_; }
+  // Of each tap of the graph the order of its dimensions in memory; empty for that of the shape.
+  [[nodiscard]] const std::vector<DimOrder>& tap_orders() const { return tap_orders_; }
   // What runs: its steps, and the types that it takes and gives, those of buffers among them.
   [[nodiscard]] const Program& program() const { return *program_; }
   // What program() was loaded from; with Execution::Integer the bytes that the delegate loads.
@@ -63,6 +65,7 @@ class Model {
 
   std::vector<NamedType> inputs_;
   std::vector<NamedType> outputs_;
+  std::vector<DimOrder> tap_orders_;
   std::vector<std::size_t> input_places_;   // of inputs_ among the program's
   std::vector<std::size_t> output_places_;  // of outputs_
   std::vector<Mutation> mutations_;

@@ -257,8 +257,11 @@ Result<AnalysisReport> Analysis::report(
   for (LayerAnalysis& layer : report.layers) layer.remedies = remedies_of(layer, surroundings);
   report.ranking.resize(report.layers.size());
   std::iota(report.ranking.begin(), report.ranking.end(), std::size_t{0});
-  std::ranges::stable_sort(report.ranking, std::ranges::greater{},
-                           [&](std::size_t i) { return report.layers[i].contribution; });
+  std::ranges::sort(report.ranking, [&](std::size_t a, std::size_t b) {
+    const double first = report.layers[a].contribution;
+    const double second = report.layers[b].contribution;
+    return first > second || (first == second && a < b);
+  });
   return report;
 }
 

@@ -137,7 +137,7 @@ TEST(Analysis, AGoodModelNeedsNoHelp) {
   EXPECT_EQ(report.inputs[0].name, "x");
   ASSERT_EQ(report.outputs.size(), 1);
   EXPECT_EQ(report.outputs[0].name, "conv4");
-  EXPECT_EQ(report.outputs[0].error.sqnr, report.layers[3].accumulated.sqnr);
+  EXPECT_NEAR(report.outputs[0].error.sqnr, report.layers[3].accumulated.sqnr, 1e-5);
 }
 
 TEST(Analysis, AWrongRangeIsNamed) {

@@ -218,6 +218,10 @@ Result<CompiledProgram> compile(Graph graph, const CompileOptions& options) {
     if (options.after_pass) options.after_pass(pass.name, graph);
   }
   graph.erase_unused();
+  for (const ValueId tap : graph.taps()) {
+    const bool is_permuted = graph.value(tap).layout == Layout::ChannelsLast;
+    out.tap_orders.push_back(is_permuted ? DimOrder{0, 2, 3, 1} : DimOrder{});
+  }
   name_steps(graph, options.source_lines);
   ProgramBuilder builder(graph);
   ENN_TRY(lower_all(graph, builder));

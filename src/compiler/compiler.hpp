@@ -34,6 +34,8 @@ struct PassTiming {
 struct CompiledProgram {
   std::vector<std::byte> bytes;  // the payload: header, checksum, FlatBuffer (schema/README.md)
   std::vector<PassTiming> passes;
+  // Of each tap of the graph the order of its dimensions in memory; empty for that of the shape.
+  std::vector<DimOrder> tap_orders;
 };
 
 [[nodiscard]] std::vector<std::string_view> pass_names();

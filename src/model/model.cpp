@@ -73,6 +73,7 @@ Result<Model> Model::compile_graph(const Graph& graph, std::vector<NamedType> in
     model.inputs_ = std::move(inputs);
     model.outputs_ = std::move(outputs);
     model.payload_ = std::move(compiled.bytes);
+    model.tap_orders_ = std::move(compiled.tap_orders);
     LoadOptions load_options;
     load_options.isa = options.isa;
     load_options.max_threads = options.threads;

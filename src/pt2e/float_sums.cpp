@@ -1,52 +1,22 @@
 #include "pt2e/float_sums.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
-#include <vector>
+#include <mutex>
 
 #include "kernels/quantization.hpp"
 #include "kernels/split.hpp"
+#include "kernels/sums/sums.hpp"
+#include "pt2e/cpu.hpp"
 
 namespace enn {
 namespace {
 
-// Elements that are summed up together, on one thread; of these, how many in float before they are
-// added in double, and how many side by side.
+// Elements that one thread sums up before it takes others. The sums of blocks are added in order.
 constexpr std::int64_t kBlock = 4096;
-constexpr std::size_t kRun = 256;
-constexpr std::size_t kLanes = 8;
 
-template <typename T>
-using Lanes = std::array<T, kLanes>;
-
-double total(const Lanes<float>& lanes) {
-  double sum = 0;
-  for (const float lane : lanes) sum += static_cast<double>(lane);
-  return sum;
-}
-
-// Sums of one block each, added in the order of the blocks.
-template <typename Sums, typename OfBlock>
-Sums sums_of_blocks(std::span<const float> values, Parallel& parallel, const OfBlock& of_block) {
-  const auto size = static_cast<std::int64_t>(values.size());
-  std::vector<Sums> parts(static_cast<std::size_t>(ceil_div(size, kBlock)));
-  split(parallel, static_cast<std::int64_t>(parts.size()), kBlock,
-        [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t part = begin; part < end; ++part) {
-            const std::int64_t first = part * kBlock;
-            const std::int64_t count = std::min(kBlock, size - first);
-            parts[static_cast<std::size_t>(part)] = of_block(
-                values.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
-          }
-        });
-  Sums sums;
-  for (const Sums& part : parts) sums.add(part);
-  return sums;
-}
-
-FloatSums sums_of_few(std::span<const float> values) {
+FloatSums sums_one_by_one(std::span<const float> values) {
   FloatSums sums;
   for (const float value : values) {
     if (!std::isfinite(value)) {
@@ -63,114 +33,146 @@ FloatSums sums_of_few(std::span<const float> values) {
   return sums;
 }
 
-// With `Ranges` all of the sums.
-template <bool Ranges>
-FloatSums sums_of_block(std::span<const float> values) {
-  Lanes<float> low;
-  Lanes<float> high;
-  low.fill(std::numeric_limits<float>::infinity());
-  high.fill(-std::numeric_limits<float>::infinity());
-  const std::size_t whole = values.size() / kLanes * kLanes;
-  FloatSums sums = sums_of_few(values.subspan(whole));
-  for (std::size_t begin = 0; begin < whole; begin += kRun) {
-    const std::size_t end = std::min(begin + kRun, whole);
-    Lanes<float> squares{};
-    Lanes<float> magnitudes{};
-    for (std::size_t i = begin; i < end; i += kLanes) {
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        const float value = values[i + lane];
-        squares[lane] += value * value;
-        if (!Ranges) continue;
-        magnitudes[lane] += std::fabs(value);
-        low[lane] = value < low[lane] ? value : low[lane];
-        high[lane] = value > high[lane] ? value : high[lane];
-      }
-    }
-    sums.squares += total(squares);
-    sums.magnitudes += total(magnitudes);
-  }
-  // Not so where an element is not finite, or its square too large.
-  if (!std::isfinite(sums.squares)) return sums_of_few(values);
-  for (std::size_t lane = 0; lane < kLanes; ++lane) {
-    sums.low = std::min(sums.low, low[lane]);
-    sums.high = std::max(sums.high, high[lane]);
-  }
-  sums.count += whole;
-  return sums;
-}
-
-class Rounding {
+class BlockSums {
  public:
-  explicit Rounding(const QuantParams& params)
-      : scale_(params.scale()),
-        inverse_(inverse_scale(params.scale())),
-        low_(static_cast<float>(params.quant_min - params.zero_point())),
-        high_(static_cast<float>(params.quant_max - params.zero_point())) {}
+  BlockSums() : kernel_(best_kernel(kSumsKernels, observer_features())) {}
 
-  RoundingSums operator()(std::span<const float> values) const {
-    Lanes<float> largest{};
-    Lanes<std::int32_t> clipped{};
-    const std::size_t whole = values.size() / kLanes * kLanes;
-    RoundingSums sums = of_few(values.subspan(whole));
-    for (std::size_t begin = 0; begin < whole; begin += kRun) {
-      const std::size_t end = std::min(begin + kRun, whole);
-      Lanes<float> results{};
-      Lanes<float> errors{};
-      for (std::size_t i = begin; i < end; i += kLanes) {
-        for (std::size_t lane = 0; lane < kLanes; ++lane) {
-          const float value = values[i + lane];
-          const float result = rounded(value);
-          const float difference = value - result;
-          const float magnitude = std::fabs(difference);
-          results[lane] += result * result;
-          errors[lane] += difference * difference;
-          largest[lane] = magnitude > largest[lane] ? magnitude : largest[lane];
-          clipped[lane] += is_clipped(value) ? 1 : 0;
-        }
-      }
-      sums.result_squares += total(results);
-      sums.error_squares += total(errors);
-    }
-    if (!std::isfinite(sums.error_squares)) return of_few(values);
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      sums.max_difference = std::max(sums.max_difference, static_cast<double>(largest[lane]));
-      sums.clipped += static_cast<std::uint64_t>(clipped[lane]);
-    }
+  FloatSums operator()(std::span<const float> values) const {
+    const std::size_t whole = values.size() / kSumLanes * kSumLanes;
+    ElementSums lanes;
+    kernel_.run(values.data(), static_cast<std::int64_t>(whole), lanes);
+    // An element is not finite, or its square too large for float32.
+    if (!std::isfinite(lanes.squares)) return sums_one_by_one(values);
+    FloatSums sums{lanes.squares, lanes.magnitudes, lanes.low, lanes.high, whole, 0};
+    sums.add(sums_one_by_one(values.subspan(whole)));
     return sums;
   }
 
  private:
-  [[nodiscard]] float rounded(float value) const {
-    // To the nearest integer, ties to even: beyond 2^23 a float has no fraction.
-    constexpr float kWhole = 12582912.0F;  // 3 * 2^22
-    float steps = value * inverse_;
-    steps = steps > low_ ? steps : low_;
-    steps = steps < high_ ? steps : high_;
-    return ((steps + kWhole) - kWhole) * scale_;
+  const KernelRow<SumsKernel>& kernel_;
+};
+
+class BlockErrors {
+ public:
+  explicit BlockErrors(const QuantParams* params)
+      : kernel_(best_kernel(kErrorsKernels, observer_features())) {
+    if (params == nullptr) return;
+    params_.rounds = true;
+    params_.scale = params->scale();
+    params_.inv_scale = inverse_scale(params->scale());
+    params_.low = static_cast<float>(params->quant_min - params->zero_point());
+    params_.high = static_cast<float>(params->quant_max - params->zero_point());
   }
-  [[nodiscard]] bool is_clipped(float value) const {
-    const float steps = value * inverse_;
-    return steps < low_ - 0.5F || steps > high_ + 0.5F;
+
+  ErrorSums operator()(std::span<const float> references, std::span<const float> values) const {
+    const std::size_t whole = values.size() / kSumLanes * kSumLanes;
+    ElementErrors lanes;
+    kernel_.run(params_, references.data(), values.data(), static_cast<std::int64_t>(whole), lanes);
+    if (!std::isfinite(lanes.errors) || !std::isfinite(lanes.squares))
+      return one_by_one(references, values);
+    ErrorSums sums{lanes.squares,
+                   lanes.errors,
+                   static_cast<double>(lanes.largest),
+                   static_cast<std::uint64_t>(lanes.clipped),
+                   whole,
+                   0};
+    sums.add(one_by_one(references.subspan(whole), values.subspan(whole)));
+    return sums;
   }
-  [[nodiscard]] RoundingSums of_few(std::span<const float> values) const {
-    RoundingSums sums;
-    for (const float value : values) {
-      if (!std::isfinite(value)) continue;
-      const auto result = static_cast<double>(rounded(value));
-      const double difference = static_cast<double>(value) - result;
-      sums.result_squares += result * result;
-      sums.error_squares += difference * difference;
-      sums.max_difference = std::max(sums.max_difference, std::fabs(difference));
-      sums.clipped += is_clipped(value) ? 1U : 0U;
+
+ private:
+  [[nodiscard]] ErrorSums one_by_one(std::span<const float> references,
+                                     std::span<const float> values) const {
+    ErrorSums sums;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      float value = values[i];
+      bool is_clipped = false;
+      if (params_.rounds) {
+        const float steps = value * params_.inv_scale;
+        is_clipped = steps < params_.low - 0.5F || steps > params_.high + 0.5F;
+        const float raised = steps > params_.low ? steps : params_.low;
+        value = std::nearbyint(raised < params_.high ? raised : params_.high) * params_.scale;
+      }
+      if (!std::isfinite(references[i]) || !std::isfinite(value)) {
+        ++sums.not_finite;
+        continue;
+      }
+      const auto wide = static_cast<double>(value);
+      const double error = static_cast<double>(references[i]) - wide;
+      sums.squares += wide * wide;
+      sums.errors += error * error;
+      sums.largest = std::max(sums.largest, std::fabs(error));
+      sums.clipped += is_clipped ? 1U : 0U;
+      ++sums.count;
     }
     return sums;
   }
 
-  float scale_;
-  float inverse_;
-  float low_;  // of what the integers reach, in steps
-  float high_;
+  const KernelRow<ErrorsKernel>& kernel_;
+  ErrorParams params_;
 };
+
+// A part of the blocks of so many elements, for one thread.
+struct Part {
+  std::size_t first;  // block
+  std::size_t last;   // the block after them
+  std::size_t size;   // of the tensor
+
+  [[nodiscard]] std::size_t begin(std::size_t block) const {
+    return block * static_cast<std::size_t>(kBlock);
+  }
+  [[nodiscard]] std::size_t count(std::size_t block) const {
+    return std::min(static_cast<std::size_t>(kBlock), size - begin(block));
+  }
+};
+
+template <typename Body>
+void for_parts(std::size_t size, Parallel& parallel, const Body& body) {
+  const std::int64_t blocks = ceil_div(static_cast<std::int64_t>(size), kBlock);
+  split(parallel, blocks, kBlock, [&](std::int64_t first, std::int64_t last) {
+    body(Part{static_cast<std::size_t>(first), static_cast<std::size_t>(last), size});
+  });
+}
+
+// Raises the channels' peaks by the elements that begin at `first`; infinities and NaN do not count
+// where `are_finite` does not say that there are none.
+void raise_peaks(std::span<const float> values, std::size_t first, const Channels& channels,
+                 bool are_finite, std::span<float> peaks) {
+  for (std::size_t i = 0; i < values.size();) {
+    const std::size_t channel = (first + i) / channels.stride % channels.count;
+    const std::size_t run = channels.stride == 1 ? channels.count - channel
+                                                 : channels.stride - (first + i) % channels.stride;
+    const std::span<const float> row = values.subspan(i, std::min(run, values.size() - i));
+    i += row.size();
+    if (!are_finite) {
+      for (std::size_t k = 0; k < row.size(); ++k) {
+        float& peak = peaks[channels.stride == 1 ? channel + k : channel];
+        if (std::isfinite(row[k])) peak = std::max(peak, std::fabs(row[k]));
+      }
+    } else if (channels.stride == 1) {
+      float* peak = &peaks[channel];
+      for (std::size_t k = 0; k < row.size(); ++k) {
+        const float magnitude = std::fabs(row[k]);
+        peak[k] = magnitude > peak[k] ? magnitude : peak[k];
+      }
+    } else {
+      float peak = peaks[channel];
+      for (const float value : row) peak = std::fabs(value) > peak ? std::fabs(value) : peak;
+      peaks[channel] = peak;
+    }
+  }
+}
+
+std::size_t block_count(std::size_t size) {
+  return static_cast<std::size_t>(ceil_div(static_cast<std::int64_t>(size), kBlock));
+}
+
+template <typename Sums>
+Sums total(std::span<const Sums> parts) {
+  Sums sums;
+  for (const Sums& part : parts) sums.add(part);
+  return sums;
+}
 
 }  // namespace
 
@@ -187,24 +189,63 @@ double FloatSums::largest() const {
   return count == 0 ? 0.0 : std::max(-static_cast<double>(low), static_cast<double>(high));
 }
 
-FloatSums sums_of(std::span<const float> values, Parallel& parallel) {
-  return sums_of_blocks<FloatSums>(values, parallel, sums_of_block<true>);
-}
-
-FloatSums squares_of(std::span<const float> values, Parallel& parallel) {
-  return sums_of_blocks<FloatSums>(values, parallel, sums_of_block<false>);
-}
-
-void RoundingSums::add(const RoundingSums& other) {
-  result_squares += other.result_squares;
-  error_squares += other.error_squares;
-  max_difference = std::max(max_difference, other.max_difference);
+void ErrorSums::add(const ErrorSums& other) {
+  squares += other.squares;
+  errors += other.errors;
+  largest = std::max(largest, other.largest);
   clipped += other.clipped;
+  count += other.count;
+  not_finite += other.not_finite;
 }
 
-RoundingSums rounding_of(std::span<const float> values, const QuantParams& params,
-                         Parallel& parallel) {
-  return sums_of_blocks<RoundingSums>(values, parallel, Rounding(params));
+FloatSums sums_of(std::span<const float> values, Parallel& parallel) {
+  return sums_and_roundings(values, {}, {}, nullptr, parallel).values;
+}
+
+ErrorSums errors_of(std::span<const float> references, std::span<const float> values,
+                    const QuantParams* params, Parallel& parallel) {
+  const BlockErrors of_block(params);
+  std::vector<ErrorSums> parts(block_count(values.size()));
+  for_parts(values.size(), parallel, [&](const Part& part) {
+    for (std::size_t block = part.first; block < part.last; ++block) {
+      const std::size_t begin = part.begin(block);
+      const std::size_t count = part.count(block);
+      parts[block] = of_block(references.subspan(begin, count), values.subspan(begin, count));
+    }
+  });
+  return total<ErrorSums>(parts);
+}
+
+ValueSums sums_and_roundings(std::span<const float> values,
+                             std::span<const QuantParams* const> quantizations, Channels channels,
+                             float* copy, Parallel& parallel) {
+  const BlockSums of_block;
+  const std::vector<BlockErrors> roundings(quantizations.begin(), quantizations.end());
+  const std::size_t blocks = block_count(values.size());
+  std::vector<FloatSums> parts(blocks);
+  std::vector<ErrorSums> rounded(blocks * roundings.size());
+  ValueSums sums;
+  sums.peaks.assign(channels.count, 0.0F);
+  std::mutex peaks_mutex;
+  for_parts(values.size(), parallel, [&](const Part& part) {
+    std::vector<float> peaks(channels.count);
+    for (std::size_t block = part.first; block < part.last; ++block) {
+      const std::size_t begin = part.begin(block);
+      const std::span<const float> some = values.subspan(begin, part.count(block));
+      parts[block] = of_block(some);
+      for (std::size_t i = 0; i < roundings.size(); ++i)
+        rounded[i * blocks + block] = roundings[i](some, some);
+      if (!peaks.empty()) raise_peaks(some, begin, channels, parts[block].not_finite == 0, peaks);
+      if (copy != nullptr) std::ranges::copy(some, copy + begin);
+    }
+    const std::lock_guard lock(peaks_mutex);
+    for (std::size_t c = 0; c < peaks.size(); ++c)
+      sums.peaks[c] = std::max(sums.peaks[c], peaks[c]);
+  });
+  sums.values = total<FloatSums>(parts);
+  for (std::size_t i = 0; i < roundings.size(); ++i)
+    sums.rounded.push_back(total(std::span<const ErrorSums>(rounded).subspan(i * blocks, blocks)));
+  return sums;
 }
 
 }  // namespace enn

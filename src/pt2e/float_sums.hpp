@@ -1,10 +1,13 @@
-// Sums over float tensors, in double. The number of threads has no influence on them, nor have
-// instruction sets.
+// Sums over float tensors. Neither the number of threads nor the instruction set has an influence
+// on them (kernels/sums/sums.hpp).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "enn/parallel.hpp"
 #include "ir/graph.hpp"
@@ -25,21 +28,39 @@ struct FloatSums {
   [[nodiscard]] double largest() const;
 };
 [[nodiscard]] FloatSums sums_of(std::span<const float> values, Parallel& parallel);
-// The squares and counts alone.
-[[nodiscard]] FloatSums squares_of(std::span<const float> values, Parallel& parallel);
 
-// What quantizing and dequantizing by `params` does to the finite elements.
-struct RoundingSums {
-  double result_squares = 0;
-  double error_squares = 0;
-  double max_difference = 0;
-  // Elements more than half a step outside of what the integers reach.
+// How far values are from references, over the pairs that are finite.
+struct ErrorSums {
+  double squares = 0;  // of the values
+  double errors = 0;   // squares of the differences
+  double largest = 0;  // difference
+  // Values more than half a step outside of what the integers reach.
   std::uint64_t clipped = 0;
+  std::uint64_t count = 0;
+  std::uint64_t not_finite = 0;
 
-  void add(const RoundingSums& other);
+  void add(const ErrorSums& other);
 };
-// Precondition: params.per_tensor(), with a scale above 0.
-[[nodiscard]] RoundingSums rounding_of(std::span<const float> values, const QuantParams& params,
-                                       Parallel& parallel);
+// With `params` the values are quantized and dequantized first. Preconditions: equal sizes;
+// params->per_tensor(), with a scale above 0.
+[[nodiscard]] ErrorSums errors_of(std::span<const float> references, std::span<const float> values,
+                                  const QuantParams* params, Parallel& parallel);
+
+// Where the channels of a tensor lie: element i is of channel i / stride % count.
+struct Channels {
+  std::size_t count = 0;  // 0: it has none
+  std::size_t stride = 1;
+};
+
+// All in one pass: sums_of the values, errors_of each quantization of them, the largest magnitude
+// in each channel, and a copy unless `copy` is null.
+struct ValueSums {
+  FloatSums values;
+  std::vector<ErrorSums> rounded;  // by quantization
+  std::vector<float> peaks;        // by channel
+};
+[[nodiscard]] ValueSums sums_and_roundings(std::span<const float> values,
+                                           std::span<const QuantParams* const> quantizations,
+                                           Channels channels, float* copy, Parallel& parallel);
 
 }  // namespace enn

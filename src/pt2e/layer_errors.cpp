@@ -21,12 +21,12 @@ std::vector<double> doubles_of(const Tensor& tensor) {
 }
 
 // Rounds a constant channel by channel.
-Status add_rounding(const Graph& graph, const TwinQuantization& quantization, RoundingSums& sums) {
+Status add_rounding(const Graph& graph, const TwinQuantization& quantization, ErrorSums& sums) {
   ENN_ASSIGN(const std::vector<float> floats, constant_floats(graph, quantization.reference));
   SerialParallel serial;
   const QuantParams& params = quantization.params;
   if (params.per_tensor()) {
-    sums.add(rounding_of(floats, params, serial));
+    sums.add(errors_of(floats, floats, &params, serial));
     return {};
   }
   const Shape& shape = graph.value(quantization.reference).type.shape;
@@ -38,9 +38,35 @@ Status add_rounding(const Graph& graph, const TwinQuantization& quantization, Ro
     one.axis = -1;
     one.scales = {params.scales[c]};
     one.zero_points = {params.zero_points[c]};
-    sums.add(rounding_of(channels[c], one, serial));
+    sums.add(errors_of(channels[c], channels[c], &one, serial));
   }
   return {};
+}
+
+// The elements of a tensor of rank 4 in the other order of memory: images with their channels last,
+// or first again.
+std::vector<float> reordered(std::span<const float> values, const Shape& shape,
+                             bool to_channels_last) {
+  const auto channels = static_cast<std::size_t>(shape[1]);
+  const auto pixels = static_cast<std::size_t>(shape[2] * shape[3]);
+  std::vector<float> out(values.size());
+  for (std::size_t image = 0; image < values.size(); image += channels * pixels) {
+    for (std::size_t c = 0; c < channels; ++c) {
+      for (std::size_t p = 0; p < pixels; ++p) {
+        const std::size_t first = image + c * pixels + p;
+        const std::size_t last = image + p * channels + c;
+        (to_channels_last ? out[last] : out[first]) = values[to_channels_last ? first : last];
+      }
+    }
+  }
+  return out;
+}
+
+Closeness closeness_of(const FloatSums& references, const ErrorSums& errors) {
+  Closeness closeness;
+  closeness.add({references.squares, errors.squares, errors.errors, errors.largest,
+                 references.largest(), errors.count, errors.not_finite});
+  return closeness;
 }
 
 // The dimension along which the channels of a value lie: the second of images, else the last.
@@ -68,17 +94,10 @@ class LayerErrors::Listener final : public ExecutionListener {
   void on_tap(std::uint32_t number, std::span<const float> values,
               Parallel& parallel) noexcept override {
     const Tap& tap = errors_.taps_[number];
-    if (tap.kind == Tap::Kind::Reference) {
-      errors_.see(tap.reference, values, parallel);
-    } else if (tap.kind == Tap::Kind::Peaks) {
-      errors_.see_peaks(tap.reference, values);
+    if (tap.is_reference) {
+      errors_.see_reference(tap, values, parallel);
     } else {
-      Pair& pair = errors_.pairs_[tap.pair];
-      if (tap.kind == Tap::Kind::Values) {
-        pair.values.add(squares_of(values, parallel));
-      } else {
-        pair.differences.add(sums_of(values, parallel));
-      }
+      errors_.see_other(tap, values, parallel);
     }
   }
 
@@ -100,23 +119,27 @@ Result<LayerErrors> LayerErrors::create(const Graph& floats, const Graph& quanti
   errors.options_.execution = Execution::Qdq;
   errors.with_details_ = with_details;
   for (const TwinLayer& layer : errors.twin_.layers) {
-    errors.add_pair(layer.reference, layer.isolated);
-    errors.add_pair(layer.reference, layer.accumulated);
+    errors.add_pair(layer.reference, layer.isolated, layer.result);
+    errors.add_pair(layer.reference, layer.accumulated, layer.result);
   }
   for (const TwinOutput& output : errors.twin_.outputs)
-    errors.add_pair(output.reference, output.accumulated);
+    errors.add_pair(output.reference, output.accumulated, std::nullopt);
   ENN_TRY(errors.add_quantizations());
   const Graph graph = errors.tapped();
   ENN_ASSIGN(errors.model_, Model::compile_graph(graph, errors.inputs_, errors.outputs_,
                                                  errors.options_, errors.twin_.mutations));
+  for (std::size_t i = 0; i < errors.taps_.size(); ++i) {
+    errors.channels_last_[errors.taps_[i].value] = !errors.model_->tap_orders()[i].empty();
+  }
   return errors;
 }
 
-void LayerErrors::add_pair(ValueId reference, ValueId other) {
+void LayerErrors::add_pair(ValueId reference, ValueId other, std::optional<std::size_t> rounding) {
   seen_.try_emplace(reference);
   if (reference == other) return;
-  const auto [place, added] = pair_of_.emplace(std::pair(reference, other), pairs_.size());
-  if (added) pairs_.push_back({reference, other, {}, {}});
+  const auto [place, added] =
+      pair_of_.emplace(std::tuple(reference, other, rounding), pairs_.size());
+  if (added) pairs_.push_back({reference, other, rounding, {}});
 }
 
 Status LayerErrors::add_quantizations() {
@@ -134,133 +157,157 @@ Status LayerErrors::add_quantizations() {
     if (!added) continue;
     ENN_ASSIGN(const std::vector<float> floats,
                constant_floats(twin_.graph, quantization.reference));
-    see(quantization.reference, floats, serial);
+    see(quantization.reference, floats, nullptr, serial);
   }
   return {};
 }
 
 Graph LayerErrors::tapped() {
   Graph graph = twin_.graph;
-  const std::vector<NodeId> order = graph.order();
-  std::vector<std::size_t> places(graph.node_count());
-  for (std::size_t i = 0; i < order.size(); ++i) places[order[i]] = i;
-  const auto after = [&](ValueId value) {
-    const NodeId producer = graph.value(value).producer;
-    return producer == kNone ? 0 : places[producer] + 1;
-  };
-  const auto add = [&](ValueId value, const Tap& tap) {
-    (void)graph.add_tap(value);
-    taps_.push_back(tap);
-  };
+  std::map<ValueId, std::vector<std::size_t>> pairs_of;  // by reference
+  std::map<ValueId, std::vector<std::size_t>> others;
+  for (std::size_t i = 0; i < pairs_.size(); ++i) {
+    pairs_of[pairs_[i].reference].push_back(i);
+    others[pairs_[i].other].push_back(i);
+  }
   for (const auto& [reference, values] : seen_) {
     if (graph.value(reference).is_constant()) continue;
-    add(reference, {Tap::Kind::Reference, reference, 0});
-    const std::size_t place = after(reference);
-    if (with_details_ && quantizations_of_.contains(reference))
-      tap_peaks(graph, reference, place == order.size() ? kNone : order[place]);
+    (void)graph.add_tap(reference);
+    taps_.push_back({true, reference, pairs_of[reference]});
   }
-  // A difference has one order in memory, whatever those of its operands are.
-  for (std::size_t i = 0; i < pairs_.size(); ++i) {
-    const auto& [reference, other, values, differences] = pairs_[i];
-    const std::size_t place = std::max(after(reference), after(other));
-    const std::string name = str("difference.", i);
-    const std::vector<TensorType> types{graph.value(reference).type};
-    const NodeId node =
-        place == order.size()
-            ? graph.add_node(Op::Sub, name, {reference, other}, types)
-            : graph.insert_node(order[place], Op::Sub, name, {reference, other}, types);
-    add(graph.node(node).outputs.front(), {Tap::Kind::Differences, reference, i});
-    add(other, {Tap::Kind::Values, reference, i});
+  for (const auto& [other, pairs] : others) {
+    (void)graph.add_tap(other);
+    taps_.push_back({false, other, pairs});
   }
+  graph.erase_unused();
   return graph;
 }
 
-void LayerErrors::tap_peaks(Graph& graph, ValueId reference, NodeId before) {
-  const std::optional<std::size_t> axis = channel_axis(graph, reference);
-  if (!axis) return;
-  const Shape shape = graph.value(reference).type.shape;
-  // Dimensions before the channels are left to see_peaks() where others follow: a reduction over
-  // neighbours needs no change of layout.
-  const bool last = *axis + 1 == shape.size();
-  std::vector<std::int64_t> dims;
-  Shape kept;
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (last ? i < *axis : i > *axis) {
-      dims.push_back(static_cast<std::int64_t>(i));
-    } else {
-      kept.push_back(shape[i]);
-    }
-  }
-  for (const Op op : {Op::Amin, Op::Amax}) {
-    Attributes attrs;
-    attrs.set("dims", dims);
-    attrs.set("keepdim", false);
-    const std::string name = str(to_string(op), ".of.", reference);
-    const std::vector<TensorType> types{{DType::Float32, kept}};
-    const NodeId node = before == kNone
-                            ? graph.add_node(op, name, {reference}, types, attrs)
-                            : graph.insert_node(before, op, name, {reference}, types, attrs);
-    (void)graph.add_tap(graph.node(node).outputs.front());
-    taps_.push_back({Tap::Kind::Peaks, reference, 0});
-  }
-  seen_.at(reference).channel_peaks.assign(static_cast<std::size_t>(shape[*axis]), 0.0F);
+Channels LayerErrors::channels_of(ValueId reference) const {
+  if (!with_details_ || !quantizations_of_.contains(reference)) return {};
+  const std::optional<std::size_t> axis = channel_axis(twin_.graph, reference);
+  if (!axis) return {};
+  const Shape& shape = twin_.graph.value(reference).type.shape;
+  Channels channels{static_cast<std::size_t>(shape[*axis]), 1};
+  if (channels_last_.at(reference) && *axis == 1) return channels;
+  // Where images lie with their channels last, their last dimension is the third of four.
+  const bool last_moves = channels_last_.at(reference) && *axis + 1 == shape.size();
+  if (last_moves) channels.stride = static_cast<std::size_t>(shape[1]);
+  for (std::size_t i = *axis + 1; i < shape.size(); ++i)
+    channels.stride *= static_cast<std::size_t>(shape[i]);
+  return channels;
 }
 
-void LayerErrors::see_peaks(ValueId reference, std::span<const float> values) {
-  std::vector<float>& peaks = seen_.at(reference).channel_peaks;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    float& peak = peaks[i % peaks.size()];
-    const float magnitude = std::fabs(values[i]);
-    if (std::isfinite(magnitude) && magnitude > peak) peak = magnitude;
-  }
-}
-
-void LayerErrors::see(ValueId reference, std::span<const float> values, Parallel& parallel) {
+void LayerErrors::see(ValueId reference, std::span<const float> values, float* copy,
+                      Parallel& parallel) {
+  std::vector<std::size_t> quantizations;
+  if (const auto found = quantizations_of_.find(reference); found != quantizations_of_.end())
+    quantizations = found->second;
+  std::vector<const QuantParams*> params;
+  for (const std::size_t i : quantizations) params.push_back(&twin_.quantizations[i].params);
+  const ValueSums sums = sums_and_roundings(values, params, channels_of(reference), copy, parallel);
   SeenValues& seen = seen_.at(reference);
-  const FloatSums sums = sums_of(values, parallel);
-  seen.sums.add(sums);
-  if (const auto found = quantizations_of_.find(reference); found != quantizations_of_.end()) {
-    for (const std::size_t i : found->second)
-      rounding_[i].add(rounding_of(values, twin_.quantizations[i].params, parallel));
+  seen.channel_peaks.resize(sums.peaks.size());
+  for (std::size_t c = 0; c < sums.peaks.size(); ++c)
+    seen.channel_peaks[c] = std::max(seen.channel_peaks[c], sums.peaks[c]);
+  seen.sums.add(sums.values);
+  for (std::size_t i = 0; i < quantizations.size(); ++i)
+    rounding_[quantizations[i]].add(sums.rounded[i]);
+  if (with_details_ && sums.values.count > 0 && has_bins(seen.sums.low, seen.sums.high))
+    add_values(seen.histogram, values, sums.values.low, sums.values.high, parallel);
+}
+
+void LayerErrors::see_reference(const Tap& tap, std::span<const float> values, Parallel& parallel) {
+  std::vector<float> copy;
+  if (!tap.pairs.empty()) copy = spare(values.size());
+  see(tap.value, values, copy.empty() ? nullptr : copy.data(), parallel);
+  if (tap.pairs.empty()) return;
+  held_references_[tap.value] = {std::move(copy), tap.pairs.size()};
+  // Others that came first.
+  for (const std::size_t i : tap.pairs) {
+    const auto found = held_others_.find(pairs_[i].other);
+    if (found == held_others_.end()) continue;
+    compare(pairs_[i], values, found->second.values, parallel);
+    release(held_others_, pairs_[i].other);
+    release(held_references_, tap.value);
   }
-  if (with_details_ && sums.count > 0 && has_bins(seen.sums.low, seen.sums.high))
-    add_values(seen.histogram, values, sums.low, sums.high, parallel);
+}
+
+void LayerErrors::see_other(const Tap& tap, std::span<const float> values, Parallel& parallel) {
+  std::size_t waiting = 0;
+  for (const std::size_t i : tap.pairs) {
+    const auto found = held_references_.find(pairs_[i].reference);
+    if (found == held_references_.end()) {
+      ++waiting;
+      continue;
+    }
+    compare(pairs_[i], found->second.values, values, parallel);
+    release(held_references_, pairs_[i].reference);
+  }
+  if (waiting == 0) return;
+  std::vector<float> copy = spare(values.size());
+  std::ranges::copy(values, copy.begin());
+  held_others_[tap.value] = {std::move(copy), waiting};
+}
+
+void LayerErrors::compare(Pair& pair, std::span<const float> reference,
+                          std::span<const float> other, Parallel& parallel) {
+  const QuantParams* params = pair.rounding ? &twin_.quantizations[*pair.rounding].params : nullptr;
+  const bool to_channels_last = channels_last_.at(pair.other);
+  if (to_channels_last == channels_last_.at(pair.reference)) {
+    pair.sums.add(errors_of(reference, other, params, parallel));
+    return;
+  }
+  const Shape& shape = twin_.graph.value(pair.reference).type.shape;
+  pair.sums.add(errors_of(reordered(reference, shape, to_channels_last), other, params, parallel));
+}
+
+std::vector<float> LayerErrors::spare(std::size_t size) {
+  std::vector<float> memory;
+  if (!spare_.empty()) {
+    memory = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  memory.resize(size);
+  return memory;
+}
+
+void LayerErrors::release(HeldValues& held, ValueId value) {
+  const auto found = held.find(value);
+  if (--found->second.pairs > 0) return;
+  spare_.push_back(std::move(found->second.values));
+  held.erase(found);
 }
 
 Result<std::vector<Tensor>> LayerErrors::operator()(std::span<const TensorView> inputs) {
+  held_references_.clear();
+  held_others_.clear();
   Listener listener(*this);
   ENN_ASSIGN(std::vector<Tensor> outputs, (*model_)(inputs, &listener));
   ++samples_;
   return outputs;
 }
 
-Closeness LayerErrors::of_pair(ValueId reference, ValueId other) const {
+Closeness LayerErrors::of_pair(ValueId reference, ValueId other,
+                               std::optional<std::size_t> rounding) const {
   const FloatSums& references = seen_.at(reference).sums;
-  Closeness::Sums sums;
-  sums.reference_squares = references.squares;
-  sums.largest_reference = references.largest();
-  sums.value_squares = references.squares;
-  sums.count = references.count;
-  sums.not_finite = references.not_finite;
-  if (const auto found = pair_of_.find({reference, other}); found != pair_of_.end()) {
-    const Pair& pair = pairs_[found->second];
-    sums.value_squares = pair.values.squares;
-    sums.error_squares = pair.differences.squares;
-    sums.max_difference = pair.differences.largest();
-    sums.count = pair.differences.count;
-    sums.not_finite = pair.differences.not_finite;
+  ErrorSums errors{references.squares, 0, 0, 0, references.count, references.not_finite};
+  if (const auto found = pair_of_.find({reference, other, rounding}); found != pair_of_.end()) {
+    errors = pairs_[found->second].sums;
+  } else if (rounding) {
+    errors = rounding_[*rounding];
   }
-  Closeness closeness;
-  closeness.add(sums);
-  return closeness;
+  return closeness_of(references, errors);
 }
 
 Closeness LayerErrors::isolated(std::size_t layer) const {
-  return of_pair(twin_.layers[layer].reference, twin_.layers[layer].isolated);
+  const TwinLayer& item = twin_.layers[layer];
+  return of_pair(item.reference, item.isolated, item.result);
 }
 
 Closeness LayerErrors::accumulated(std::size_t layer) const {
-  return of_pair(twin_.layers[layer].reference, twin_.layers[layer].accumulated);
+  const TwinLayer& item = twin_.layers[layer];
+  return of_pair(item.reference, item.accumulated, item.result);
 }
 
 double LayerErrors::own_noise(std::size_t layer) const {
@@ -284,24 +331,13 @@ double LayerErrors::own_noise(std::size_t layer) const {
 }
 
 Closeness LayerErrors::output(std::size_t output) const {
-  return of_pair(twin_.outputs[output].reference, twin_.outputs[output].accumulated);
+  const TwinOutput& item = twin_.outputs[output];
+  return of_pair(item.reference, item.accumulated, std::nullopt);
 }
 
 Closeness LayerErrors::rounding(std::size_t quantization) const {
-  Closeness closeness;
   const SeenValues* values = seen(twin_.quantizations[quantization].reference);
-  if (values == nullptr) return closeness;
-  const RoundingSums& rounding = rounding_[quantization];
-  Closeness::Sums sums;
-  sums.reference_squares = values->sums.squares;
-  sums.value_squares = rounding.result_squares;
-  sums.error_squares = rounding.error_squares;
-  sums.max_difference = rounding.max_difference;
-  sums.largest_reference = values->sums.largest();
-  sums.count = values->sums.count;
-  sums.not_finite = values->sums.not_finite;
-  closeness.add(sums);
-  return closeness;
+  return values == nullptr ? Closeness() : closeness_of(values->sums, rounding_[quantization]);
 }
 
 std::uint64_t LayerErrors::clipped(std::size_t quantization) const {
@@ -319,7 +355,7 @@ Result<LayerErrors::Results> LayerErrors::results_of(
   std::vector<ValueId> outputs = graph.outputs();
   if (layer != kNoLayer) {
     const ValueId reference = twin_.layers[layer].reference;
-    const ValueId isolated = twin_.layers[layer].isolated;
+    const ValueId isolated = twin_.layers[layer].isolated_result;
     for (const NodeId reader : graph.users(reference)) {
       if (reader >= twin_.float_nodes) continue;
       std::vector<ValueId>& inputs = graph.node(reader).inputs;

@@ -13,6 +13,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -77,31 +78,41 @@ class LayerErrors {
       const std::function<void(std::size_t)>& after_layer = {}) const;
 
  private:
-  // Two values of the twin, and their difference.
+  // Two values of the twin; the other one is compared after quantization `rounding`, or as it is.
   struct Pair {
     ValueId reference = kNone;
     ValueId other = kNone;
-    FloatSums values;
-    FloatSums differences;
+    std::optional<std::size_t> rounding;
+    ErrorSums sums;
   };
-  // What is shown of the twin: one of seen_, the least or greatest values of its channels, the
-  // differences or values of a pair.
+  // What is shown of the twin: one of seen_, or the other value of pairs.
   struct Tap {
-    enum class Kind : std::uint8_t { Reference, Peaks, Differences, Values } kind = Kind::Reference;
-    ValueId reference = kNone;
-    std::size_t pair = 0;
+    bool is_reference = false;
+    ValueId value = kNone;
+    std::vector<std::size_t> pairs;  // that it is the other value of, or the reference of
   };
+  // What is kept of a value in a run while `pairs` pairs wait for the other one.
+  struct Held {
+    std::vector<float> values;
+    std::size_t pairs = 0;
+  };
+  using HeldValues = std::map<ValueId, Held>;
   class Listener;
   using Results = std::vector<std::vector<Tensor>>;  // by sample, by output
 
   LayerErrors() = default;
-  void add_pair(ValueId reference, ValueId other);
-  [[nodiscard]] Closeness of_pair(ValueId reference, ValueId other) const;
+  void add_pair(ValueId reference, ValueId other, std::optional<std::size_t> rounding);
+  [[nodiscard]] Closeness of_pair(ValueId reference, ValueId other,
+                                  std::optional<std::size_t> rounding) const;
   [[nodiscard]] Status add_quantizations();
-  void see(ValueId reference, std::span<const float> values, Parallel& parallel);
-  void see_peaks(ValueId reference, std::span<const float> values);
-  // Adds the extremes of the channels of a value to the graph and taps them.
-  void tap_peaks(Graph& graph, ValueId reference, NodeId before);
+  void see(ValueId reference, std::span<const float> values, float* copy, Parallel& parallel);
+  void see_reference(const Tap& tap, std::span<const float> values, Parallel& parallel);
+  void see_other(const Tap& tap, std::span<const float> values, Parallel& parallel);
+  [[nodiscard]] std::vector<float> spare(std::size_t size);
+  void release(HeldValues& held, ValueId value);
+  void compare(Pair& pair, std::span<const float> reference, std::span<const float> other,
+               Parallel& parallel);
+  [[nodiscard]] Channels channels_of(ValueId reference) const;
   // Remembers what is tapped.
   [[nodiscard]] Graph tapped();
   [[nodiscard]] Result<Results> results_of(std::size_t layer,
@@ -112,12 +123,16 @@ class LayerErrors {
   std::vector<NamedType> outputs_;
   ModelOptions options_;
   bool with_details_ = false;
-  std::map<std::pair<ValueId, ValueId>, std::size_t> pair_of_;
+  std::map<std::tuple<ValueId, ValueId, std::optional<std::size_t>>, std::size_t> pair_of_;
   std::vector<Pair> pairs_;
   std::map<ValueId, SeenValues> seen_;
-  std::vector<RoundingSums> rounding_;                            // by quantization
+  std::vector<ErrorSums> rounding_;                               // by quantization
   std::map<ValueId, std::vector<std::size_t>> quantizations_of_;  // by reference
   std::vector<Tap> taps_;
+  std::map<ValueId, bool> channels_last_;  // in memory; of references and other values
+  HeldValues held_references_;             // of the run that is going on
+  HeldValues held_others_;
+  std::vector<std::vector<float>> spare_;  // memory of what was held
   std::optional<Model> model_;
   std::uint64_t samples_ = 0;
 };

@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -166,7 +168,8 @@ TEST(LayerErrors, AConvolutionAndItsReluAreOneLayer) {
   EXPECT_EQ(errors.isolated(0).sqnr(), errors.accumulated(0).sqnr());
   EXPECT_GT(errors.isolated(3).sqnr(), errors.accumulated(3).sqnr());
   ASSERT_EQ(errors.twin().outputs.size(), 1);
-  EXPECT_EQ(errors.output(0).sqnr(), errors.accumulated(3).sqnr());
+  // Summed in another order: outputs lie in the order of their shape.
+  EXPECT_NEAR(errors.output(0).sqnr(), errors.accumulated(3).sqnr(), 1e-5);
   EXPECT_EQ(errors.twin().layers[2].operands, std::vector<std::size_t>{1});
 }
 
@@ -326,11 +329,94 @@ TEST(LayerErrors, OneLayerAloneIsWhatItMakesInTheOutputs) {
   ASSERT_TRUE(alone.ok()) << alone.status().message();
   EXPECT_THAT(done, ::testing::ElementsAre(1, 2, 3, 4));
   // The last layer's result is the output; nothing is quantized before the first.
-  // Runs of 256 squares are summed in float32.
+  // Squares are summed in float32 first, 16 at a time.
   EXPECT_NEAR(alone.value()[3].sqnr(), errors.isolated(3).sqnr(), 1e-4);
   for (const std::size_t i : {0U, 1U, 3U})
     EXPECT_GT(alone.value()[i].sqnr(), alone.value()[2].sqnr() + 10) << i;
 }
+
+// Each model keeps a sum of its own: the float one exactly, the quantized one in steps of a half.
+TEST(LayerErrors, BuffersOfBothModelsAreTheirOwn) {
+  const std::string head = "graph {\n  input %kept: float32[3]\n  input %x: float32[3]\n";
+  const std::string sum = "  %sum: float32[3] = add(%kept, %x)\n";
+  const std::string attributes =
+      "quant_max = 127, quant_min = -128, scale = 0.5, zero_point = 0}\n";
+  const Graph floats = parsed(head + sum + "  return %sum, %sum\n}\n");
+  const Graph quantized =
+      parsed(head + sum + "  %q: int8[3] = quantize(%sum) {dtype = \"int8\", " + attributes +
+             "  %d: float32[3] = dequantize(%q) {dtype = " + "\"float32\", " + attributes +
+             "  return %d, %d\n}\n");
+  const std::vector<float> zeros(3);
+  Mutation mutation{"kept", 0, 0, nullptr};
+  const auto bytes = std::as_bytes(std::span(zeros));
+  mutation.initial = std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end());
+  const NamedType x{"x", {DType::Float32, {3}}};
+  const NamedType y{"sum", {DType::Float32, {3}}};
+  auto errors = LayerErrors::create(floats, quantized, nodes_of_same_name(floats, quantized), {x},
+                                    {y}, {mutation}, {});
+  ASSERT_TRUE(errors.ok()) << errors.status().message();
+  const std::vector<std::vector<float>> samples{{0.2F, 0.3F, 1}, {0.2F, 0.3F, 1}, {0.2F, 0.3F, 1}};
+  std::vector<float> exact(3);
+  std::vector<float> rounded(3);
+  double signal = 0;
+  double accumulated = 0;
+  double isolated = 0;
+  for (const auto& sample : samples) {
+    const TensorView input = view({3}, sample);
+    ASSERT_TRUE(errors.value()({&input, 1}).ok());
+    for (std::size_t i = 0; i < 3; ++i) {
+      exact[i] += sample[i];
+      rounded[i] = std::nearbyint((rounded[i] + sample[i]) * 2) / 2;
+      const auto square = [](float a) { return static_cast<double>(a) * static_cast<double>(a); };
+      signal += square(exact[i]);
+      accumulated += square(exact[i] - rounded[i]);
+      isolated += square(exact[i] - std::nearbyint(exact[i] * 2) / 2);
+    }
+  }
+  ASSERT_EQ(errors.value().twin().layers.size(), 1);
+  EXPECT_DOUBLE_EQ(errors.value().accumulated(0).sqnr(), 10 * std::log10(signal / accumulated));
+  EXPECT_DOUBLE_EQ(errors.value().isolated(0).sqnr(), 10 * std::log10(signal / isolated));
+}
+
+TEST(LayerErrors, PeaksOfChannelsAreTheValues) {
+  const Planted model = planted("", 1);
+  const Graph& floats = model.program.graph();
+  const Graph& quantized = model.quantized.exported_program().graph();
+  LayerErrors errors = errors_of(floats, quantized, 2, true);
+  std::vector<float> expected(4);
+  for (const auto& sample : model.samples) {
+    const TensorView input = view({1, 4, 4, 4}, sample);
+    ASSERT_TRUE(errors({&input, 1}).ok());
+    for (std::size_t i = 0; i < sample.size(); ++i)
+      expected[i / 16] = std::max(expected[i / 16], std::fabs(sample[i]));
+  }
+  EXPECT_EQ(errors.seen(floats.inputs().front())->channel_peaks, expected);
+  // Of channels that lie last in memory, the same as of the whole.
+  const std::size_t layer = layer_of(errors, quantized, "relu2");
+  const SeenValues* seen = errors.seen(errors.twin().layers[layer].reference);
+  ASSERT_EQ(seen->channel_peaks.size(), 4);
+  EXPECT_EQ(*std::ranges::max_element(seen->channel_peaks), seen->sums.high);
+}
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST(LayerErrors, WhatIsKeptDoesNotGrowWithTheSamples) {
+  const Planted model = planted("", 1);
+  LayerErrors errors =
+      errors_of(model.program.graph(), model.quantized.exported_program().graph(), 1, true);
+  const auto run = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      for (const auto& sample : model.samples) {
+        const TensorView input = view({1, 4, 4, 4}, sample);
+        ASSERT_TRUE(errors({&input, 1}).ok());
+      }
+    }
+  };
+  run(1);
+  const std::size_t before = mallinfo2().uordblks;
+  run(50);
+  EXPECT_EQ(mallinfo2().uordblks, before);
+}
+#endif
 
 // Sums have one order whatever the number of threads is.
 TEST(LayerErrors, ThreadsMakeNoDifference) {
@@ -345,11 +431,11 @@ TEST(LayerErrors, ThreadsMakeNoDifference) {
   const FloatSums three = sums_of(values, *pool);
   EXPECT_EQ(one.squares, three.squares);
   EXPECT_EQ(one.magnitudes, three.magnitudes);
-  const RoundingSums rounding = rounding_of(values, params, serial);
-  EXPECT_EQ(rounding.error_squares, rounding_of(values, params, *pool).error_squares);
+  const ErrorSums rounding = errors_of(values, values, &params, serial);
+  EXPECT_EQ(rounding.errors, errors_of(values, values, &params, *pool).errors);
   double squares = 0;
   for (const float value : values) squares += static_cast<double>(value) * value;
-  EXPECT_NEAR(one.squares, squares, 1e-6 * squares);  // runs of 256 are summed in float32
+  EXPECT_NEAR(one.squares, squares, 1e-6 * squares);  // 16 at a time are summed in float32
   // What is not finite is left out, of the others nothing.
   values[7] = std::numeric_limits<float>::infinity();
   values[50000] = std::numeric_limits<float>::quiet_NaN();
@@ -357,7 +443,9 @@ TEST(LayerErrors, ThreadsMakeNoDifference) {
   EXPECT_EQ(finite.not_finite, 2);
   EXPECT_EQ(finite.count, 100001);
   EXPECT_NEAR(finite.squares, squares, 1e-3 * squares);
-  EXPECT_TRUE(std::isfinite(rounding_of(values, params, *pool).error_squares));
+  const ErrorSums errors = errors_of(values, values, &params, *pool);
+  EXPECT_TRUE(std::isfinite(errors.errors));
+  EXPECT_EQ(errors.not_finite, 2);
 }
 
 }  // namespace

@@ -265,12 +265,12 @@ class TwinBuilder {
            quantized_.value(reader.outputs.front()).type.dtype == DType::Float32;
   }
 
-  // The one quantization through which all read the value, or null.
+  // The one quantization through which all read the value, with one scale, or null.
   [[nodiscard]] const Node* quantization_of_result(ValueId value) const {
     const std::vector<NodeId> readers = quantized_.users(value);
     if (readers.size() != 1 || quantized_.is_output(value)) return nullptr;
     const Node& reader = quantized_.node(readers.front());
-    return reader.op == Op::Quantize ? &reader : nullptr;
+    return reader.op == Op::Quantize && !reader.attrs.has("axis") ? &reader : nullptr;
   }
 
   Status end_layer(TwinLayer layer, ValueId value) {
@@ -278,25 +278,23 @@ class TwinBuilder {
       return {};
     layer.value = value;
     layer.reference = reference_[value];
-    layer.isolated = isolated_[value];
+    layer.isolated = layer.isolated_result = isolated_[value];
     layer.accumulated = accumulated_[value];
     if (const Node* quantize = quantization_of_result(value)) {
       const std::vector<NodeId> readers = quantized_.users(quantize->outputs.front());
       const auto back = std::ranges::find_if(
           readers, [&](NodeId reader) { return quantized_.node(reader).op == Op::Dequantize; });
       if (back != readers.end()) {
-        for (ValueId* of : {&layer.isolated, &layer.accumulated}) {
-          for (const Node* node : {quantize, &quantized_.node(*back)}) {
-            std::vector<ValueId> inputs = mapped(*node, isolated_);
-            inputs.front() = *of;
-            *of = clone_of_one(*node, std::move(inputs));
-          }
+        for (const Node* node : {quantize, &quantized_.node(*back)}) {
+          std::vector<ValueId> inputs = mapped(*node, isolated_);
+          inputs.front() = layer.isolated_result;
+          layer.isolated_result = clone_of_one(*node, std::move(inputs));
         }
         // add_quantization() adds it when it comes to it.
         results_.emplace(quantize->outputs.front(), twin_.layers.size());
       }
     }
-    if (layer.isolated == layer.reference && layer.accumulated == layer.reference) return {};
+    if (layer.isolated_result == layer.reference && layer.accumulated == layer.reference) return {};
     layer_of_[value] = twin_.layers.size();
     twin_.layers.push_back(std::move(layer));
     return {};

@@ -21,13 +21,14 @@ struct TwinLayer {
   std::vector<std::size_t> operands;       // the layers that it reads
   std::vector<std::size_t> unquantized;    // those of them that it reads as they are
   std::vector<std::size_t> quantizations;  // of its operands, among TwinGraph::quantizations
-  std::optional<std::size_t> result;       // the quantization of its result
+  std::optional<std::size_t> result;       // the quantization of its result, which has one scale
   ValueId reference = kNone;               // in float
-  // The operands are those of the float graph, each quantized as the quantized graph quantizes it;
-  // the weights and the result are quantized.
+  // Before the result is quantized: of operands that are those of the float graph, each quantized
+  // as the quantized graph quantizes it, and of quantized weights.
   ValueId isolated = kNone;
-  // As the quantized graph computes it. Its result is quantized.
+  // Before the result is quantized: as the quantized graph computes it.
   ValueId accumulated = kNone;
+  ValueId isolated_result = kNone;  // `isolated` after its quantization, or itself without one
 };
 
 // One quantization of a value. Of constants, `value` is the dequantized one.

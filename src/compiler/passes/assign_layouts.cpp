@@ -76,14 +76,22 @@ class LayoutAssigner {
       const LayoutRule rule = traits(graph, node).layout;
       const bool wants =
           rule == LayoutRule::ChannelsLast ||
-          (rule == LayoutRule::Same && std::ranges::any_of(node.outputs, [&](ValueId output) {
-             return bool{wants_channels_last_[output]};
-           }));
+          (rule == LayoutRule::Same &&
+           std::ranges::any_of(
+               node.outputs, [&](ValueId output) { return bool{wants_channels_last_[output]}; })) ||
+          (is_dequantized_again(graph, node) && wants_channels_last_[node.outputs[0]]);
       if (!wants) continue;
       for (const ValueId input : node.inputs) {
         if (input != kNone) wants_channels_last_[input] = true;
       }
     }
+  }
+
+  // Both permute as they go: the integers between them have the layout that is read.
+  [[nodiscard]] static bool is_dequantized_again(const Graph& graph, const Node& node) {
+    if (node.op != Op::Dequantize) return false;
+    const Node* producer = graph.producer(node.inputs[0]);
+    return producer != nullptr && producer->op == Op::Quantize;
   }
 
   // An operand of lower rank broadcasts against images from the right: its rank-4 form has leading
