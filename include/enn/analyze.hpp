@@ -134,6 +134,10 @@ class Analysis {
   // Model::operator().
   [[nodiscard]] Result<std::vector<Tensor>> operator()(std::span<const TensorView> inputs);
 
+  // Compares the outputs that another program of the model gave for the sample measured last, such
+  // as its `.pte`, with the float model's. InvalidArgument when they are of other types.
+  [[nodiscard]] Status compare(const std::string& program, std::span<const TensorView> outputs);
+
   // `after_layer` is called with the layers done and their number while `alone` is measured.
   [[nodiscard]] Result<AnalysisReport> report(
       const std::function<void(std::size_t, std::size_t)>& after_layer = {}) const;

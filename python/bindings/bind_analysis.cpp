@@ -66,6 +66,7 @@ void bind_report(nb::module_& module) {
       .def_ro("ranking", &AnalysisReport::ranking)
       .def_ro("inputs", &AnalysisReport::inputs)
       .def_ro("outputs", &AnalysisReport::outputs)
+      .def_ro("programs", &AnalysisReport::programs)
       .def("to_text", &AnalysisReport::to_text, nb::arg("most") = 20)
       .def("to_json", &AnalysisReport::to_json)
       .def("to_html", &AnalysisReport::to_html, nb::arg("title"));
@@ -108,6 +109,13 @@ void bind_analysis(nb::module_& module) {
             return to_arrays(take(analysis(tensor_views(inputs))));
           },
           nb::arg("inputs"))
+      .def(
+          "compare",
+          [](Analysis& analysis, const std::string& program,
+             const std::vector<InputArray>& outputs) {
+            check(analysis.compare(program, tensor_views(outputs)));
+          },
+          nb::arg("program"), nb::arg("outputs"))
       .def("report", [](const Analysis& analysis) { return take(analysis.report()); });
 }
 

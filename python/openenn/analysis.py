@@ -1,8 +1,10 @@
 """What quantization costs a model, layer by layer: the core measures, this imports the models."""
 
-from collections.abc import Iterable, Iterator
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy
 import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
@@ -18,8 +20,8 @@ class AnalysisReport:
     """What analyze() measured: str() is a table of the layers that contribute most to the error of the outputs.
 
     `layers` is in the order of execution and `ranking` their numbers, the largest contribution first; `inputs`,
-    `outputs` and `samples` are the inputs that are quantized, the outputs, and the number of samples. The page
-    analysis.md says what a layer has.
+    `outputs` and `samples` are the inputs that are quantized, the outputs, and the number of samples; `programs` has
+    the outputs of each program that was compared. The page analysis.md says what a layer has.
     """
 
     def __init__(self, core: "_core.AnalysisReport") -> None:
@@ -29,6 +31,7 @@ class AnalysisReport:
         self.ranking = core.ranking
         self.inputs = core.inputs
         self.outputs = core.outputs
+        self.programs = dict(core.programs)
 
     def to_text(self, most: int = 20) -> str:
         """The table of that many layers."""
@@ -52,14 +55,16 @@ def analyze(
     quantizer: EnnQuantizer | None = None,
     *,
     quantized: GraphModule | None = None,
+    programs: Mapping[str, Callable[..., Any]] | None = None,
     threads: int | None = None,
     sensitivity: int = 0,
 ) -> AnalysisReport:
     """Measures on samples, each a tensor or a tuple of a call's arguments, what quantization does to each layer.
 
     The model is quantized by the quantizer and calibrated on the samples, or `quantized` is what convert_pt2e made of
-    it. With `sensitivity` the layers are ranked by what each makes in the outputs when it alone is quantized, on so
-    many samples.
+    it. `programs` are other forms of the model by name, called as it is, such as a `.pte`: their outputs are compared
+    with the float model's. With `sensitivity` the layers are ranked by what each makes in the outputs when it alone is
+    quantized, on so many samples.
     """
     if isinstance(samples, Iterator):
         raise _core.InvalidArgumentError(
@@ -76,7 +81,10 @@ def analyze(
         quantized = pt2e.convert_pt2e(prepared)
     analysis = _core.Analysis.of_graphs(floats, fx.import_converted(quantized).graph, prepared.threads, sensitivity)
     for sample in samples:
-        analysis.run([leaf.detach().contiguous() for leaf in pytree.tree_leaves(_arguments(sample))])
+        arguments = _arguments(sample)
+        analysis.run(_tensors(arguments))
+        for name, program in (programs or {}).items():
+            analysis.compare(name, _tensors(program(*arguments)))
     return AnalysisReport(analysis.report())
 
 
@@ -84,9 +92,14 @@ def _arguments(sample: Any) -> tuple[Any, ...]:
     return tuple(sample) if isinstance(sample, (tuple, list)) else (sample,)
 
 
+def _tensors(values: Any) -> list[Any]:
+    leaves = [leaf for leaf in pytree.tree_leaves(values) if isinstance(leaf, (torch.Tensor, numpy.ndarray))]
+    return [torch.as_tensor(leaf).detach().contiguous() for leaf in leaves]
+
+
 def _module(model: torch.nn.Module | ExportedProgram, arguments: tuple[Any, ...]) -> GraphModule:
     if isinstance(model, ExportedProgram):
         return model.module()  # type: ignore[return-value]
     if isinstance(model, GraphModule):
-        return model
+        return copy.deepcopy(model)  # preparing changes it
     return torch.export.export(model, arguments).module()  # type: ignore[return-value]

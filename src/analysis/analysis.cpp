@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <iterator>
 #include <limits>
 #include <numeric>
@@ -10,6 +11,7 @@
 #include "analysis/match_nodes.hpp"
 #include "analysis/remedies.hpp"
 #include "archive/exported_program.hpp"
+#include "base/printable.hpp"
 #include "ops/constants.hpp"
 #include "pt2e/fuse_batch_norms.hpp"
 #include "pt2e/layer_errors.hpp"
@@ -40,6 +42,13 @@ ValueCounts counts_of(const Histogram& histogram) {
   return out;
 }
 
+// The bytes may lie at any address.
+std::vector<float> floats_of(std::span<const std::byte> bytes) {
+  std::vector<float> floats(bytes.size() / sizeof(float));
+  if (!floats.empty()) std::memcpy(floats.data(), bytes.data(), bytes.size());
+  return floats;
+}
+
 std::vector<double> peaks_of_constant(const Graph& graph, ValueId id, const QuantParams& params) {
   std::vector<double> peaks;
   const auto floats = constant_floats(graph, id);
@@ -60,11 +69,20 @@ std::vector<double> peaks_of_constant(const Graph& graph, ValueId id, const Quan
 }  // namespace
 
 struct Analysis::State {
+  // Another program, and what it gave.
+  struct Program {
+    std::string name;
+    std::vector<ErrorSums> errors;      // by output
+    std::vector<FloatSums> references;  // likewise
+  };
+
   Graph quantized;
   LayerErrors errors;
   std::vector<std::string> outputs;
   std::size_t sensitivity_samples = 0;
   std::vector<std::vector<Tensor>> kept;
+  std::vector<Tensor> last;  // results of the float model for the last sample
+  std::vector<Program> programs;
 
   [[nodiscard]] QuantizedValue value_of(std::size_t quantization) const;
   [[nodiscard]] LayerAnalysis layer_of(std::size_t layer) const;
@@ -183,7 +201,7 @@ Result<Analysis> analyze_graphs(Graph floats, const Graph& quantized, std::vecto
                  "of one model");
   }
   return Analysis(std::make_unique<Analysis::State>(Analysis::State{
-      quantized, std::move(errors), std::move(names), options.sensitivity_samples, {}}));
+      quantized, std::move(errors), std::move(names), options.sensitivity_samples, {}, {}, {}}));
 }
 
 Result<Analysis> Analysis::create(const ExportedProgram& floats, const ExportedProgram& quantized,
@@ -201,7 +219,35 @@ Result<std::vector<Tensor>> Analysis::operator()(std::span<const TensorView> inp
       sample.push_back({input.type, {input.bytes.begin(), input.bytes.end()}});
     state_->kept.push_back(std::move(sample));
   }
+  state_->last = outputs;
   return outputs;
+}
+
+Status Analysis::compare(const std::string& program, std::span<const TensorView> outputs) {
+  const std::vector<Tensor>& last = state_->last;
+  if (outputs.size() != last.size()) {
+    return error(Code::InvalidArgument, "'", printable_text(program), "' gave ", outputs.size(),
+                 " outputs for the last sample, the float model ", last.size());
+  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].type == last[i].type) continue;
+    return error(Code::InvalidArgument, "output ", i, " of '", printable_text(program), "' is ",
+                 to_string(outputs[i].type), ", the float model's is ", to_string(last[i].type));
+  }
+  auto found = std::ranges::find(state_->programs, program, &State::Program::name);
+  if (found == state_->programs.end()) {
+    state_->programs.push_back(
+        {program, std::vector<ErrorSums>(outputs.size()), std::vector<FloatSums>(outputs.size())});
+    found = state_->programs.end() - 1;
+  }
+  SerialParallel serial;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].type.dtype != DType::Float32) continue;
+    const std::vector<float> reference = floats_of(last[i].bytes);
+    found->errors[i].add(errors_of(reference, floats_of(outputs[i].bytes), nullptr, serial));
+    found->references[i].add(sums_of(reference, serial));
+  }
+  return {};
 }
 
 Result<AnalysisReport> Analysis::report(
@@ -234,6 +280,15 @@ Result<AnalysisReport> Analysis::report(
   if (report.outputs.size() == state.outputs.size()) {
     for (std::size_t i = 0; i < report.outputs.size(); ++i)
       report.outputs[i].name = state.outputs[i];
+  }
+  for (const State::Program& program : state.programs) {
+    std::vector<OutputAnalysis> outputs;
+    for (std::size_t i = 0; i < program.errors.size(); ++i) {
+      if (state.last[i].type.dtype != DType::Float32) continue;
+      outputs.push_back(
+          {state.outputs[i], figures_of(closeness_of(program.references[i], program.errors[i]))});
+    }
+    report.programs.emplace_back(program.name, std::move(outputs));
   }
   state.add_contributions(report);
   if (!state.kept.empty()) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -228,6 +229,32 @@ TEST(Analysis, MeasuresWhatALayerAloneDoesToTheOutputs) {
   }
   EXPECT_NEAR(total, 1.0, 1e-12);
   EXPECT_EQ(report.layers[report.ranking.front()].name, "relu2");
+}
+
+TEST(Analysis, ComparesTheOutputsOfOtherPrograms) {
+  Chain chain;
+  auto analysis = Analysis::create(*chain.program, chain.model->exported_program());
+  ASSERT_TRUE(analysis.ok()) << analysis.status().message();
+  for (const auto& sample : chain.samples) {
+    const TensorView input{{DType::Float32, {1, 4, 4, 4}}, std::as_bytes(std::span(sample))};
+    const auto exact = analysis.value()({&input, 1});
+    ASSERT_TRUE(exact.ok());
+    const auto outputs = (*chain.model)({&input, 1});
+    ASSERT_TRUE(outputs.ok());
+    const TensorView same = exact.value()[0].view();
+    const TensorView other = outputs.value()[0].view();
+    ASSERT_EQ(analysis.value().compare("float", {&same, 1}).message(), "");
+    ASSERT_EQ(analysis.value().compare("quantized", {&other, 1}).message(), "");
+    const TensorView wrong{{DType::Float32, {64}}, other.bytes};
+    EXPECT_THAT(analysis.value().compare("wrong", {&wrong, 1}).message(),
+                HasSubstr("output 0 of 'wrong' is float32[64], the float model's is float32[1, 4"));
+  }
+  const auto report = analysis.value().report();
+  ASSERT_TRUE(report.ok());
+  ASSERT_EQ(report.value().programs.size(), 2);
+  EXPECT_TRUE(std::isinf(report.value().programs[0].second[0].error.sqnr));
+  EXPECT_NEAR(report.value().programs[1].second[0].error.sqnr, report.value().outputs[0].error.sqnr,
+              1e-5);
 }
 
 TEST(Analysis, WritesTextJsonAndHtml) {

@@ -62,13 +62,6 @@ std::vector<float> reordered(std::span<const float> values, const Shape& shape,
   return out;
 }
 
-Closeness closeness_of(const FloatSums& references, const ErrorSums& errors) {
-  Closeness closeness;
-  closeness.add({references.squares, errors.squares, errors.errors, errors.largest,
-                 references.largest(), errors.count, errors.not_finite});
-  return closeness;
-}
-
 // The dimension along which the channels of a value lie: the second of images, else the last.
 std::optional<std::size_t> channel_axis(const Graph& graph, ValueId value) {
   const std::size_t rank = graph.value(value).type.shape.size();
@@ -86,6 +79,13 @@ std::optional<std::size_t> channel_axis(const Graph& graph, ValueId value) {
 }
 
 }  // namespace
+
+Closeness closeness_of(const FloatSums& references, const ErrorSums& errors) {
+  Closeness closeness;
+  closeness.add({references.squares, errors.squares, errors.errors, errors.largest,
+                 references.largest(), errors.count, errors.not_finite});
+  return closeness;
+}
 
 class LayerErrors::Listener final : public ExecutionListener {
  public:

@@ -34,6 +34,8 @@ struct SeenValues {
   std::vector<float> channel_peaks;
 };
 
+[[nodiscard]] Closeness closeness_of(const FloatSums& references, const ErrorSums& errors);
+
 // What is kept does not grow with the number of samples.
 class LayerErrors {
  public:

@@ -84,7 +84,12 @@ def test_errors_are_those_of_the_converted_model(case) -> None:
     expected = 10 * torch.log10(exact.square().sum() / (exact - actual).square().sum())
     assert report.outputs[0].error.sqnr == pytest.approx(float(expected), abs=0.01)  # torch sums in another order
     assert report.outputs[0].error.max_difference == pytest.approx(float((exact - actual).abs().max()), rel=1e-3)
-    given = openenn.analyze(exported, samples, quantized=quantized, threads=1, sensitivity=2)
+    given = openenn.analyze(
+        exported, samples, quantized=quantized, programs={"converted": quantized}, threads=1, sensitivity=2
+    )
+    (output,) = given.programs["converted"]
+    assert output.name == "linear"
+    assert output.error.sqnr == pytest.approx(report.outputs[0].error.sqnr, abs=1e-3)  # summed in another order
     assert [layer.isolated.sqnr for layer in given.layers] == [layer.isolated.sqnr for layer in report.layers]
     assert sum(layer.contribution for layer in given.layers) == pytest.approx(1)
     assert given.layers[-1].alone.sqnr == pytest.approx(given.layers[-1].isolated.sqnr, abs=3)  # of two samples
