@@ -89,6 +89,10 @@ void add_quantizer_options(CLI::App& command, QuantizerArguments& options) {
                 "Leave the biases as they are, whatever rounding the weights does to the means")
       ->group("Quantization");
   command
+      .add_option("--weight-rounding", options.weight_rounding,
+                  "How weights are rounded: nearest, or learned from the calibration data")
+      ->group("Quantization");
+  command
       .add_option("--exclude", options.excluded,
                   "Leave in float: an operator, a pattern of node names, modules by path "
                   "(features.0.conv) or class (torch.nn.Linear), or an operator in them "
@@ -123,6 +127,9 @@ Result<EnnQuantizer> make_quantizer(const Graph& graph, const QuantizerArguments
     quantizer = std::move(parsed).value();
   }
   if (options.keep_biases) quantizer.set_bias_correction(false);
+  if (!options.weight_rounding.empty()) {
+    ENN_TRY(quantizer.set_weight_rounding(options.weight_rounding));
+  }
   for (const std::string& observer : options.observers) {
     ENN_TRY(apply_observer(graph, observer, quantizer));
   }

@@ -15,6 +15,7 @@ struct QuantizerArguments {
   bool per_tensor = false;
   bool upstream = false;
   bool keep_biases = false;
+  std::string weight_rounding;
   std::vector<std::string> resume;
   std::string encodings;
 };

@@ -50,6 +50,10 @@ class EnnQuantizer {
   // to the means of their results. They do until this says otherwise, but not in upstream's
   // placement, nor in quantization-aware training.
   void set_bias_correction(bool enabled) { bias_correction_ = enabled; }
+  // How the weights of convolutions and linear layers are rounded, by name
+  // (weight_rounding_names()): "nearest", or "learned" from the calibration data so that the error
+  // of the layers' results is small. Learning is for the same placement as bias correction is.
+  [[nodiscard]] Status set_weight_rounding(std::string_view rounding);
   // Leaves the nodes in float whose name matches the pattern, that are computed in a module whose
   // path or class does, or that are of the operator.
   void exclude_node(std::string_view pattern);
@@ -65,6 +69,9 @@ class EnnQuantizer {
   [[nodiscard]] Compatibility compatibility() const { return compatibility_; }
   [[nodiscard]] bool corrects_biases() const {
     return bias_correction_ && !is_qat_ && compatibility_ == Compatibility::Default;
+  }
+  [[nodiscard]] bool learns_rounding() const {
+    return learned_rounding_ && !is_qat_ && compatibility_ == Compatibility::Default;
   }
 
   // InvalidArgument when a pattern that was set matches nothing in the graph; the message names it.
@@ -94,6 +101,7 @@ class EnnQuantizer {
   bool is_per_channel_ = true;
   bool is_qat_ = false;
   bool bias_correction_ = true;
+  bool learned_rounding_ = false;
   std::string observer_;  // empty: the default
   std::vector<Override> operators_;
   std::vector<Override> modules_;
@@ -105,5 +113,7 @@ class EnnQuantizer {
 
 // "minmax", "moving_average", "histogram", "percentile", "mse", "kl".
 [[nodiscard]] std::vector<std::string_view> observer_names();
+// "nearest", "learned".
+[[nodiscard]] std::vector<std::string_view> weight_rounding_names();
 
 }  // namespace enn

@@ -21,6 +21,7 @@
 #include "pt2e/bias_correction.hpp"
 #include "pt2e/calibration.hpp"
 #include "pt2e/observer.hpp"
+#include "pt2e/weight_rounding.hpp"
 #include "quantizer/json.hpp"
 
 namespace enn::python {
@@ -66,10 +67,13 @@ class Calibrator {
   using Site = std::pair<ValueId, std::size_t>;         // a value and the observer that sees it
   using Corrected = std::pair<NodeId, BiasCorrection>;  // a layer and its correction
 
+  using Rounded = std::pair<NodeId, WeightRounding>;  // a layer and its rounding
+
   Calibrator(Graph graph, const std::vector<QuantizationSpec>& specs,
-             const std::vector<Site>& sites, const std::vector<Corrected>& corrected, int threads)
-      : calibration_(
-            take(Calibration::create({specs.begin(), specs.end()}, corrections_of(corrected)))) {
+             const std::vector<Site>& sites, const std::vector<Corrected>& corrected,
+             const std::vector<Rounded>& rounded, int threads)
+      : calibration_(take(Calibration::create({specs.begin(), specs.end()}, seconds_of(corrected),
+                                              seconds_of(rounded)))) {
     for (const auto& [id, observer] : sites) {
       const Value& value = graph.value(id);
       if (value.is_constant()) {
@@ -82,6 +86,10 @@ class Calibrator {
     for (std::size_t i = 0; i < corrected.size(); ++i) {
       calibration_.add_tap_of_means(i);
       (void)graph.add_tap(add_channel_means(graph, corrected[i].second, corrected[i].first));
+    }
+    for (std::size_t i = 0; i < rounded.size(); ++i) {
+      calibration_.add_tap_of_columns(i);
+      (void)graph.add_tap(add_flat_input(graph, rounded[i].first));
     }
     model_ = compile_model(graph, "qdq", threads);
   }
@@ -100,25 +108,39 @@ class Calibrator {
   [[nodiscard]] BiasCorrection& correction(std::size_t layer) {
     return calibration_.corrections().at(layer);
   }
+  [[nodiscard]] WeightRounding& rounding(std::size_t layer) {
+    return calibration_.roundings().at(layer);
+  }
 
  private:
-  static std::vector<BiasCorrection> corrections_of(const std::vector<Corrected>& corrected) {
-    std::vector<BiasCorrection> corrections;
-    for (const auto& [layer, correction] : corrected) corrections.push_back(correction);
-    return corrections;
+  template <typename Item>
+  static std::vector<Item> seconds_of(const std::vector<std::pair<NodeId, Item>>& layers) {
+    std::vector<Item> items;
+    for (const auto& [layer, item] : layers) items.push_back(item);
+    return items;
   }
 
   Calibration calibration_;
   std::unique_ptr<Model> model_;
 };
 
+QuantParams params_of(const QuantizationSpec& spec, std::vector<float> scales,
+                      std::vector<std::int32_t> zero_points) {
+  return {std::move(scales), std::move(zero_points), spec.ch_axis, spec.quant_min, spec.quant_max};
+}
+
+Shape shape_of(const FloatArray& array) {
+  return {array.shape_ptr(), array.shape_ptr() + array.ndim()};
+}
+
 std::vector<float> corrected_bias(const BiasCorrection& correction, const FloatArray& bias,
-                                  const FloatArray& weight, const QuantizationSpec& spec,
-                                  std::vector<float> scales,
-                                  std::vector<std::int32_t> zero_points) {
-  const QuantParams params = {std::move(scales), std::move(zero_points), spec.ch_axis,
-                              spec.quant_min, spec.quant_max};
-  return correction.corrected({bias.data(), bias.size()}, {weight.data(), weight.size()}, params);
+                                  const FloatArray& weight, const FloatArray& rounded) {
+  if (rounded.size() != weight.size()) {
+    raise(error(Code::InvalidArgument, "the weight has ", weight.size(), " elements, and rounded ",
+                rounded.size()));
+  }
+  return correction.corrected({bias.data(), bias.size()}, {weight.data(), weight.size()},
+                              {rounded.data(), rounded.size()});
 }
 
 void bind_bias_correction(nb::module_& module) {
@@ -135,12 +157,48 @@ void bind_bias_correction(nb::module_& module) {
       .def(
           "add",
           [](BiasCorrection& correction, const FloatArray& values) {
-            Shape shape(values.shape_ptr(), values.shape_ptr() + values.ndim());
-            correction.add_values({values.data(), values.size()}, shape);
+            correction.add_values({values.data(), values.size()}, shape_of(values));
           },
           nb::arg("values"))
-      .def("corrected", &corrected_bias, nb::arg("bias"), nb::arg("weight"), nb::arg("spec"),
-           nb::arg("scales"), nb::arg("zero_points"));
+      .def("corrected", &corrected_bias, nb::arg("bias"), nb::arg("weight"), nb::arg("rounded"));
+}
+
+void bind_weight_rounding(nb::module_& module) {
+  nb::class_<WeightRounding>(
+      module, "WeightRounding",
+      "The learned rounding of a layer's weight, and the moments of its input.")
+      .def_prop_ro("node", &WeightRounding::node)
+      .def("save", [](const WeightRounding& rounding) { return rounding.save().dump(); })
+      .def("load",
+           [](WeightRounding& rounding, const std::string& state) {
+             check(rounding.load(take(parse_object(state, "moments of a layer's input"))));
+           })
+      .def("__deepcopy__",
+           [](const WeightRounding& rounding, const nb::handle&) { return rounding; })
+      .def(
+          "add",
+          [](WeightRounding& rounding, const FloatArray& values) {
+            SerialParallel serial;
+            rounding.add({values.data(), values.size()}, serial);
+          },
+          nb::arg("values"))
+      .def(
+          "rounded",
+          [](const WeightRounding& rounding, const FloatArray& weight, const QuantizationSpec& spec,
+             std::vector<float> scales, std::vector<std::int32_t> zero_points) {
+            return rounding.rounded({weight.data(), weight.size()},
+                                    params_of(spec, std::move(scales), std::move(zero_points)));
+          },
+          nb::arg("weight"), nb::arg("spec"), nb::arg("scales"), nb::arg("zero_points"));
+  module.def(
+      "nearest_weight",
+      [](const FloatArray& weight, const QuantizationSpec& spec, std::vector<float> scales,
+         std::vector<std::int32_t> zero_points) {
+        return nearest_weight({weight.data(), weight.size()}, shape_of(weight),
+                              params_of(spec, std::move(scales), std::move(zero_points)));
+      },
+      nb::arg("weight"), nb::arg("spec"), nb::arg("scales"), nb::arg("zero_points"),
+      "The elements of a weight, row-major, after quantizing each to its nearest integer.");
 }
 
 void bind_observers(nb::module_& module) {
@@ -183,23 +241,26 @@ void bind_observers(nb::module_& module) {
       nb::arg("spec"));
   nb::class_<Calibrator>(module, "Calibrator",
                          "A float graph that shows values to observers as it runs: specs of the "
-                         "observers, [(value, observer)], and [(layer, BiasCorrection)].")
+                         "observers, [(value, observer)], [(layer, BiasCorrection)], and "
+                         "[(layer, WeightRounding)].")
       .def(nb::init<Graph, const std::vector<QuantizationSpec>&,
                     const std::vector<Calibrator::Site>&, const std::vector<Calibrator::Corrected>&,
-                    int>(),
+                    const std::vector<Calibrator::Rounded>&, int>(),
            nb::arg("graph"), nb::arg("specs"), nb::arg("sites"), nb::arg("corrected"),
-           nb::arg("threads") = 1)
+           nb::arg("rounded"), nb::arg("threads") = 1)
       .def("run", &Calibrator::run, nb::arg("inputs"))
       .def("observer", &Calibrator::observer, nb::arg("observer"),
            nb::rv_policy::reference_internal)
       .def("correction", &Calibrator::correction, nb::arg("layer"),
-           nb::rv_policy::reference_internal);
+           nb::rv_policy::reference_internal)
+      .def("rounding", &Calibrator::rounding, nb::arg("layer"), nb::rv_policy::reference_internal);
 }
 
 }  // namespace
 
 void bind_pt2e(nb::module_& module) {
   bind_bias_correction(module);
+  bind_weight_rounding(module);
   bind_observers(module);
   nb::class_<Model>(module, "Model", "A compiled graph that runs.")
       .def_static("compile", &compile_model, nb::arg("graph"), nb::arg("execution") = "qdq",

@@ -11,6 +11,7 @@
 
 #include "bindings.hpp"
 #include "pt2e/bias_correction.hpp"
+#include "pt2e/weight_rounding.hpp"
 #include "quantizer/explain.hpp"
 #include "quantizer/quantizer.hpp"
 
@@ -22,8 +23,8 @@ using OperandSpecs = std::vector<std::pair<ValueId, Spec>>;
 using InputSpecs = std::vector<std::pair<ValueId, Spec>>;
 using NodeSpecs = std::vector<std::tuple<NodeId, OperandSpecs, std::optional<Spec>>>;
 
-std::tuple<InputSpecs, NodeSpecs, std::vector<BiasCorrection>> annotate_graph(
-    const EnnQuantizer& quantizer, const Graph& graph) {
+std::tuple<InputSpecs, NodeSpecs, std::vector<BiasCorrection>, std::vector<WeightRounding>>
+annotate_graph(const EnnQuantizer& quantizer, const Graph& graph) {
   check(verify(graph));
   check(check_not_quantized(graph));
   check(quantizer.check_patterns(graph));
@@ -38,7 +39,8 @@ std::tuple<InputSpecs, NodeSpecs, std::vector<BiasCorrection>> annotate_graph(
       nodes.emplace_back(id, annotation->inputs, annotation->output);
     }
   }
-  return {std::move(inputs), std::move(nodes), bias_corrections(graph, quantizer, annotations)};
+  return {std::move(inputs), std::move(nodes), bias_corrections(graph, quantizer, annotations),
+          weight_roundings(graph, quantizer, annotations)};
 }
 
 std::string name_of(QScheme scheme) { return std::string(to_string(scheme)); }
@@ -143,6 +145,12 @@ void bind_quantizer(nb::module_& module) {
              check(quantizer.set_observer_for_node(pattern, observer));
            })
       .def("set_bias_correction", &EnnQuantizer::set_bias_correction, nb::arg("enabled"))
+      .def(
+          "set_weight_rounding",
+          [](EnnQuantizer& quantizer, const std::string& rounding) {
+            check(quantizer.set_weight_rounding(rounding));
+          },
+          nb::arg("rounding"))
       .def("set_observer_for_module",
            [](EnnQuantizer& quantizer, std::string_view pattern, std::string_view observer) {
              check(quantizer.set_observer_for_module(pattern, observer));
@@ -168,7 +176,8 @@ void bind_quantizer(nb::module_& module) {
           "someone else made.")
       .def("annotate", &annotate_graph, nb::arg("graph"),
            "What is quantized: [(input, spec)], [(node, [(operand, spec)], spec of the result or "
-           "None)]; and [BiasCorrection]. A pattern that matches nothing is an error.");
+           "None)]; [BiasCorrection]; and [WeightRounding]. A pattern that matches nothing is an "
+           "error.");
 }
 
 }  // namespace enn::python

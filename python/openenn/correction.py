@@ -1,4 +1,4 @@
-"""Bias correction in torchao's flow: the core's arithmetic in a module that stands among torchao's observers."""
+"""Bias correction and learned rounding in torchao's flow: the core's arithmetic in modules among its observers."""
 
 from operator import attrgetter
 from typing import Any
@@ -11,60 +11,131 @@ from openenn import _core
 from openenn.observers import CoreState, note_value, spec_of
 
 
-class BiasCorrector(CoreState, ObserverBase):
-    """The bias of a layer; sees the layer's input on the way, and makes the bias anew when the model is converted."""
+class _LayerModule(CoreState, ObserverBase):
+    """Sees the input of a layer whose weight is observed."""
 
-    def __init__(self, correction: _core.BiasCorrection, weight: str, weight_observer: ObserverBase) -> None:
+    def __init__(self, core: Any, weight: str, weight_observer: ObserverBase) -> None:
         super().__init__(dtype=torch.float32)
-        self.correction = correction
+        self.core = core
         self._weight = weight
         # No submodule: it is one of the model already.
         self._weight_observer = (weight_observer,)
 
-    def forward(self, bias: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """`bias` as it is."""
-        self.correction.add(values.detach().contiguous())
-        return bias
+    def forward(self, operand: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """`operand` as it is."""
+        self.core.add(values.detach().float().contiguous())
+        return operand
 
-    def _core_state(self) -> _core.BiasCorrection:
-        return self.correction
+    def _core_state(self) -> Any:
+        return self.core
 
     def calculate_qparams(self) -> Any:
-        """A bias is not quantized."""
+        """Nothing is quantized here."""
         raise NotImplementedError
+
+    def _quantization(self) -> tuple[Any, list[float], list[int]]:
+        """The spec, scales and zero points of the weight."""
+        (observer,) = self._weight_observer
+        scales, zero_points = observer.calculate_qparams()
+        return spec_of(observer), scales.tolist(), zero_points.tolist()
+
+
+class WeightRounder(_LayerModule):
+    """Makes a layer's weight anew when the model is converted: rounding to nearest finds the learned integers."""
+
+    # torch.fx keeps the call, whose result nobody reads.
+    _is_impure = True
+
+    def __init__(self, core: _core.WeightRounding, layer: str, weight: str, weight_observer: ObserverBase) -> None:
+        super().__init__(core, weight, weight_observer)
+        self.layer = layer
 
     def convert(self, model: GraphModule, node: Node) -> None:
         """Called by torchao's convert_pt2e on the node of this module."""
-        (observer,) = self._weight_observer
+        weight = node.args[0]
+        assert isinstance(weight, Node)
+        tensor = _tensor(model, self._weight)
+        rounded = torch.tensor(self.core.rounded(tensor, *self._quantization())).reshape(tensor.shape)
+        model.graph.erase_node(node)
+        _replace(model, weight, rounded_name(str(node.target)), rounded)
+
+
+class BiasCorrector(_LayerModule):
+    """The bias of a layer, made anew when the model is converted."""
+
+    def __init__(self, core: _core.BiasCorrection, weight: str, rounded: str, weight_observer: ObserverBase) -> None:
+        super().__init__(core, weight, weight_observer)
+        # The name that the weight has when it is quantized.
+        self._rounded = rounded
+
+    def convert(self, model: GraphModule, node: Node) -> None:
+        """Called by torchao's convert_pt2e on the node of this module."""
         bias = node.args[0]
         assert isinstance(bias, Node)
-        tensor, weight = (attrgetter(name)(model).detach().contiguous() for name in (str(bias.target), self._weight))
-        scales, zero_points = observer.calculate_qparams()
-        corrected = self.correction.corrected(tensor, weight, spec_of(observer), scales.tolist(), zero_points.tolist())
-        name = f"{node.target}_bias"
-        model.register_parameter(name, torch.nn.Parameter(torch.tensor(corrected), requires_grad=False))
-        with model.graph.inserting_before(node):
-            replacement = model.graph.get_attr(name)
-        replacement.meta = dict(bias.meta)
-        node.replace_all_uses_with(replacement)
+        rounded = torch.tensor(_core.nearest_weight(_tensor(model, self._rounded), *self._quantization()))
+        corrected = self.core.corrected(_tensor(model, str(bias.target)), _tensor(model, self._weight), rounded)
+        node.replace_all_uses_with(bias)
         model.graph.erase_node(node)
+        _replace(model, bias, f"{node.target}_bias", torch.tensor(corrected))
+
+
+def rounded_name(rounder: str) -> str:
+    """The name of the parameter that a rounder of this name makes."""
+    return f"{rounder}_weight"
+
+
+def _tensor(model: GraphModule, name: str) -> torch.Tensor:
+    tensor: torch.Tensor = attrgetter(name)(model).detach().contiguous()
+    return tensor
+
+
+def _replace(model: GraphModule, constant: Node, name: str, tensor: torch.Tensor) -> None:
+    model.register_parameter(name, torch.nn.Parameter(tensor, requires_grad=False))
+    with model.graph.inserting_before(constant):
+        replacement = model.graph.get_attr(name)
+    replacement.meta = dict(constant.meta)
+    constant.replace_all_uses_with(replacement)
+
+
+def insert_rounders(
+    model: GraphModule, layers: list[tuple[Node, "_core.WeightRounding"]], observers: dict[Any, ObserverBase]
+) -> None:
+    """Puts a rounder before each layer whose weight is observed; `observers` are torchao's, of edges and nodes."""
+    for layer, rounding in layers:
+        values, weight = layer.args[:2]
+        assert isinstance(weight, Node)
+        observer = observers.get((weight, layer))
+        if observer is None or (values, layer) not in observers:
+            continue
+        module = WeightRounder(rounding, layer.name, str(weight.target), observer)
+        _insert(model, layer, weight, _rounder_name(layer), module)
+
+
+def _rounder_name(layer: Node) -> str:
+    return f"weight_rounder_{layer.name}"
+
+
+def _insert(model: GraphModule, layer: Node, operand: Node, name: str, module: _LayerModule) -> Node:
+    note_value(module, layer.name)
+    model.add_submodule(name, module)
+    with model.graph.inserting_before(layer):
+        node = model.graph.call_module(name, (operand, layer.args[0]))
+    node.meta = dict(operand.meta)
+    return node
 
 
 def insert_correctors(
     model: GraphModule, layers: list[tuple[Node, "_core.BiasCorrection"]], observers: dict[Any, ObserverBase]
 ) -> None:
-    """Puts a corrector before each layer whose weight is observed; `observers` are torchao's, of edges and nodes."""
+    """Puts a corrector before each layer whose weight is observed, after its rounder; `observers` as before."""
     for layer, correction in layers:
         values, weight, bias = layer.args[:3]
+        assert isinstance(weight, Node)
         assert isinstance(bias, Node)
         observer = observers.get((weight, layer))
         if observer is None or (values, layer) not in observers or (bias, layer) in observers:
             continue
-        name = f"bias_corrector_{layer.name}"
-        module = BiasCorrector(correction, str(weight.target), observer)
-        note_value(module, layer.name)
-        model.add_submodule(name, module)
-        with model.graph.inserting_before(layer):
-            corrector = model.graph.call_module(name, (bias, values))
-        corrector.meta = dict(bias.meta)
-        layer.replace_input_with(bias, corrector)
+        name = _rounder_name(layer)
+        rounded = rounded_name(name) if hasattr(model, name) else str(weight.target)
+        module = BiasCorrector(correction, str(weight.target), rounded, observer)
+        layer.replace_input_with(bias, _insert(model, layer, bias, f"bias_corrector_{layer.name}", module))

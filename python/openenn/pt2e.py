@@ -19,7 +19,7 @@ from torchao.quantization.pt2e import FixedQParamsObserver, quantize_pt2e
 from torchao.quantization.pt2e.quantizer import Quantizer
 
 from openenn import _core, fx
-from openenn.correction import BiasCorrector
+from openenn.correction import BiasCorrector, WeightRounder
 from openenn.observers import check_observed, observed_by, spec_of, state_tensor, state_text
 
 __all__ = ["PreparedModel", "convert_pt2e", "prepare_pt2e"]
@@ -36,31 +36,38 @@ class PreparedModel:
         # By the first of their names in the module.
         self._observers: dict[str, torch.nn.Module] = {}
         self._correctors: dict[str, BiasCorrector] = {}
+        self._rounders: dict[str, WeightRounder] = {}
         self._calibrator = self._compiled()
 
     def _compiled(self) -> _core.Calibrator:
         """The model with the parameters that the module has now, and observers that saw nothing."""
         module = self.module
-        self._observers, self._correctors = {}, {}
+        self._observers, self._correctors, self._rounders = {}, {}, {}
         imported = fx.import_module(module)
         values = {node: value for value, node in imported.values.items()}
         layers = {node: number for number, node in imported.nodes.items()}
+        named = {node.name: number for node, number in layers.items()}
         sites = []
         corrected = []
+        rounded = []
         for node in module.graph.nodes:
             observer = fx.observer_of(module, node)
             if observer is None or isinstance(observer, FixedQParamsObserver):
                 continue
             if isinstance(observer, BiasCorrector):
                 self._correctors[str(node.target)] = observer
-                corrected.append((layers[next(iter(node.users))], observer.correction))
+                corrected.append((layers[next(iter(node.users))], observer.core))
+                continue
+            if isinstance(observer, WeightRounder):
+                self._rounders[str(node.target)] = observer
+                rounded.append((named[observer.layer], observer.core))
                 continue
             if not any(observer is known for known in self._observers.values()):
                 self._observers[str(node.target)] = observer
             number = next(i for i, known in enumerate(self._observers.values()) if known is observer)
             sites.append((values[_observed_node(module, node)], number))
         specs = [spec_of(observer) for observer in self._observers.values()]
-        return _core.Calibrator(imported.graph, specs, sites, corrected, self.threads)
+        return _core.Calibrator(imported.graph, specs, sites, corrected, rounded, self.threads)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calibrates with one sample, and gives the float model's results."""
@@ -97,13 +104,15 @@ class PreparedModel:
     def _statistics(self) -> dict[str, Any]:
         """What has save() and load(), by its name in the state."""
         observers = {f"{name}._extra_state": self._calibrator.observer(i) for i, name in enumerate(self._observers)}
-        return observers | {
+        corrections = {
             f"{name}._extra_state": self._calibrator.correction(i) for i, name in enumerate(self._correctors)
         }
+        roundings = {f"{name}._extra_state": self._calibrator.rounding(i) for i, name in enumerate(self._rounders)}
+        return observers | corrections | roundings
 
     def _is_of_observer(self, name: str) -> bool:
         owner, _, _ = name.rpartition(".")
-        known = (*self._observers.values(), *self._correctors.values())
+        known = (*self._observers.values(), *self._correctors.values(), *self._rounders.values())
         return any(self.module.get_submodule(owner) is item for item in known)
 
     def write_results(self) -> None:
@@ -115,7 +124,9 @@ class PreparedModel:
             found = (torch.tensor(scales, dtype=torch.float32), torch.tensor(zero_points, dtype=torch.int64))
             observer.calculate_qparams = lambda found=found: found
         for number, corrector in enumerate(self._correctors.values()):
-            corrector.correction = copy.deepcopy(self._calibrator.correction(number))
+            corrector.core = copy.deepcopy(self._calibrator.correction(number))
+        for number, rounder in enumerate(self._rounders.values()):
+            rounder.core = copy.deepcopy(self._calibrator.rounding(number))
 
     def _observed_by(self, number: int | None, observer: torch.nn.Module) -> "_core.Observed":
         return observed_by(observer) if number is None else self._calibrator.observer(number).observed

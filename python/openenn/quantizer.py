@@ -24,7 +24,7 @@ from torchao.quantization.pt2e.quantizer import (
 from openenn import _core, fx, patches
 from openenn.batch_norms import fold_batch_norms, give_parameters
 from openenn.constants import evaluate_constants
-from openenn.correction import insert_correctors
+from openenn.correction import insert_correctors, insert_rounders
 from openenn.decompositions import decompose
 from openenn.observers import OBSERVERS, calls_observer, name_values
 from openenn.qat import erase_batch_counters, keep_settings
@@ -85,6 +85,7 @@ class EnnQuantizer(Quantizer):
         self._is_qat = False
         self._report: Report | None = None
         self._corrected: list[tuple[Node, _core.BiasCorrection]] = []
+        self._rounded: list[tuple[Node, _core.WeightRounding]] = []
         self.custom_quant_annotations: Sequence[Callable[[GraphModule], None]] = []
 
     def set_observer(self, observer: str) -> None:
@@ -106,6 +107,10 @@ class EnnQuantizer(Quantizer):
     def set_bias_correction(self, enabled: bool) -> None:
         """Whether biases take back what rounding the weights does to the means of a layer's results; they do."""
         self._core.set_bias_correction(enabled)
+
+    def set_weight_rounding(self, rounding: str) -> None:
+        """How weights are rounded: "nearest", or "learned" from the calibration data; nearest unless set."""
+        self._core.set_weight_rounding(rounding)
 
     def exclude_node(self, pattern: str) -> None:
         """Leaves nodes of these names in float."""
@@ -186,7 +191,7 @@ class EnnQuantizer(Quantizer):
             keep_settings(model)
             erase_batch_counters(model)
         imported = fx.import_module(model, self._interpret)
-        inputs, nodes, corrections = self._core.annotate(imported.graph)
+        inputs, nodes, corrections, roundings = self._core.annotate(imported.graph)
         for name in self._core.absent_operators(imported.graph):
             _logger.warning("a setting of the quantizer names the operator '%s', which the model does not have", name)
         written = {}
@@ -204,17 +209,16 @@ class EnnQuantizer(Quantizer):
             for number, node in imported.nodes.items()
             if _ANNOTATION in node.meta and node.meta[_ANNOTATION] is not written.get(node)
         ]
-        self._corrected = [
-            (imported.nodes[correction.node], correction)
-            for correction in corrections
-            if correction.node in imported.nodes and correction.node not in kept
-        ]
+        own = {number: node for number, node in imported.nodes.items() if number not in kept}
+        self._corrected = [(own[item.node], item) for item in corrections if item.node in own]
+        self._rounded = [(own[item.node], item) for item in roundings if item.node in own]
         self._report = Report("Quantization", self._core.explain(imported.graph, kept))
         return model
 
     def prepare_obs_or_fq_callback(self, model: GraphModule, edge_or_node_to_obs_or_fq: dict[Any, Any]) -> None:
         """Called by prepare_pt2e with the observers it is about to insert."""
         name_values(edge_or_node_to_obs_or_fq)
+        insert_rounders(model, self._rounded, edge_or_node_to_obs_or_fq)
         insert_correctors(model, self._corrected, edge_or_node_to_obs_or_fq)
 
     def explain(self) -> Report:

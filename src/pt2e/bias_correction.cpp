@@ -106,23 +106,15 @@ void BiasCorrection::merge(const BiasCorrection& other) {
 
 std::vector<float> BiasCorrection::corrected(std::span<const float> bias,
                                              std::span<const float> weight,
-                                             const QuantParams& params) const {
+                                             std::span<const float> rounded) const {
   std::vector<float> result(bias.begin(), bias.end());
   if (samples_ == 0) return result;
-  std::vector<float> inverse(params.scales.size());
-  std::transform(params.scales.begin(), params.scales.end(), inverse.begin(), inverse_scale);
   const std::size_t taps = meetings_.size();
   const auto second = static_cast<std::size_t>(weight_shape_[1]);
   const std::size_t first_per_group = static_cast<std::size_t>(weight_shape_[0]) / groups_;
   std::vector<double> shift(bias.size());
   for (std::size_t i = 0; i < weight.size(); ++i) {
-    const std::size_t channel = quantized_channel(i, weight_shape_, params);
-    const std::int32_t zero_point = params.zero_points[channel];
-    const std::int32_t rounded =
-        quantize_value(weight[i], inverse[channel], zero_point, params.quant_min, params.quant_max);
-    const double error =
-        static_cast<double>(static_cast<float>(rounded - zero_point) * params.scales[channel]) -
-        static_cast<double>(weight[i]);
+    const double error = static_cast<double>(rounded[i]) - static_cast<double>(weight[i]);
     const std::size_t row = i / (second * taps);
     const std::size_t column = i / taps % second;
     const std::size_t across = row / first_per_group * second + column;  // of all groups
@@ -152,24 +144,28 @@ Status BiasCorrection::load(const nlohmann::json& state) {
   return {};
 }
 
+bool has_quantized_weight(const Graph& graph, const Annotations& annotations, NodeId id) {
+  const Node& node = graph.node(id);
+  if (node.op != Op::Convolution && node.op != Op::Linear) return false;
+  const auto& annotation = annotations.node(id);
+  if (!annotation || graph.value(node.inputs[0]).is_constant() ||
+      spec_of(*annotation, node.inputs[0]) == nullptr) {
+    return false;
+  }
+  const Spec* weight = spec_of(*annotation, node.inputs[1]);
+  return weight != nullptr && std::holds_alternative<QuantizationSpec>(*weight) &&
+         is_float_constant(graph, node.inputs[1]);
+}
+
 std::vector<BiasCorrection> bias_corrections(const Graph& graph, const EnnQuantizer& quantizer,
                                              const Annotations& annotations) {
   std::vector<BiasCorrection> corrections;
   if (!quantizer.corrects_biases()) return corrections;
   for (const NodeId id : graph.order()) {
-    const Node& node = graph.node(id);
-    if (node.op != Op::Convolution && node.op != Op::Linear) continue;
-    const auto& annotation = annotations.node(id);
-    if (!annotation || graph.value(node.inputs[0]).is_constant() ||
-        spec_of(*annotation, node.inputs[0]) == nullptr) {
+    if (!has_quantized_weight(graph, annotations, id)) continue;
+    const ValueId bias = graph.node(id).inputs[2];
+    if (!is_float_constant(graph, bias) || spec_of(*annotations.node(id), bias) != nullptr)
       continue;
-    }
-    const Spec* weight = spec_of(*annotation, node.inputs[1]);
-    if (weight == nullptr || !std::holds_alternative<QuantizationSpec>(*weight)) continue;
-    if (!is_float_constant(graph, node.inputs[1]) || !is_float_constant(graph, node.inputs[2]) ||
-        spec_of(*annotation, node.inputs[2]) != nullptr) {
-      continue;
-    }
     corrections.emplace_back(graph, id);
   }
   return corrections;

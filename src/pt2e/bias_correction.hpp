@@ -29,11 +29,11 @@ class BiasCorrection {
   void add_values(std::span<const float> values, const Shape& shape);
   void merge(const BiasCorrection& other);
 
-  // The bias of a layer whose weight, row-major, is rounded by `params`; `bias` itself before the
-  // first sample.
+  // The bias of a layer whose weight is `weight` in float and `rounded` after quantization, both
+  // row-major; `bias` itself before the first sample.
   [[nodiscard]] std::vector<float> corrected(std::span<const float> bias,
                                              std::span<const float> weight,
-                                             const QuantParams& params) const;
+                                             std::span<const float> rounded) const;
 
   [[nodiscard]] nlohmann::json save() const;
   [[nodiscard]] Status load(const nlohmann::json& state);
@@ -52,9 +52,13 @@ class BiasCorrection {
   std::uint64_t samples_ = 0;
 };
 
-// Corrections of the convolutions and linear layers whose input is quantized and whose weight and
-// bias are float constants, the first quantized and the second not; none when the quantizer does
-// not correct.
+// Whether a node is a convolution or linear layer whose input is quantized and whose weight is a
+// quantized float constant.
+[[nodiscard]] bool has_quantized_weight(const Graph& graph, const Annotations& annotations,
+                                        NodeId id);
+
+// Corrections of the layers that have a quantized weight and a bias that is a float constant and
+// not quantized; none when the quantizer does not correct.
 [[nodiscard]] std::vector<BiasCorrection> bias_corrections(const Graph& graph,
                                                            const EnnQuantizer& quantizer,
                                                            const Annotations& annotations);

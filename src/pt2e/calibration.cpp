@@ -18,7 +18,8 @@ bool is_idempotent(const GroupSpec& group) {
 }  // namespace
 
 Result<Calibration> Calibration::create(std::vector<GroupSpec> groups,
-                                        std::vector<BiasCorrection> corrections) {
+                                        std::vector<BiasCorrection> corrections,
+                                        std::vector<WeightRounding> roundings) {
   Calibration calibration;
   for (const GroupSpec& group : groups) {
     calibration.observers_.emplace_back();
@@ -28,6 +29,7 @@ Result<Calibration> Calibration::create(std::vector<GroupSpec> groups,
   }
   calibration.groups_ = std::move(groups);
   calibration.corrections_ = std::move(corrections);
+  calibration.roundings_ = std::move(roundings);
   return calibration;
 }
 
@@ -61,16 +63,23 @@ void Calibration::see_constants(Parallel& parallel) {
 void Calibration::on_tap(std::uint32_t tap, std::span<const float> values,
                          Parallel& parallel) noexcept {
   const Tap& shown = taps_[tap];
-  if (shown.means) {
-    corrections_[shown.index].add(values);
-  } else {
-    observers_[shown.index]->observe(values, shown.shape, parallel);
+  switch (shown.kind) {
+    case Tap::Kind::Values:
+      observers_[shown.index]->observe(values, shown.shape, parallel);
+      break;
+    case Tap::Kind::Means:
+      corrections_[shown.index].add(values);
+      break;
+    case Tap::Kind::Columns:
+      roundings_[shown.index].add(values, parallel);
+      break;
   }
 }
 
 bool Calibration::constant(std::size_t group) const {
-  return std::none_of(taps_.begin(), taps_.end(),
-                      [&](const Tap& tap) { return !tap.means && tap.index == group; });
+  return std::none_of(taps_.begin(), taps_.end(), [&](const Tap& tap) {
+    return tap.kind == Tap::Kind::Values && tap.index == group;
+  });
 }
 
 Result<QuantParams> Calibration::qparams(std::size_t group) const {

@@ -20,6 +20,7 @@
 #include "pt2e/names.hpp"
 #include "pt2e/placement.hpp"
 #include "pt2e/states.hpp"
+#include "pt2e/weight_rounding.hpp"
 #include "quantizer/json.hpp"
 
 namespace enn {
@@ -87,6 +88,46 @@ std::vector<std::string> qualified_names(const ExportedProgram& program, const G
   return qualified;
 }
 
+// What layers saw, with their names: of BiasCorrection or WeightRounding.
+template <typename Item>
+Json layers_json(const Graph& graph, const std::vector<Item>& layers) {
+  Json list = Json::array();
+  for (const Item& layer : layers) {
+    Json item = layer.save();
+    item["name"] = graph.node(layer.node()).name;
+    list.push_back(std::move(item));
+  }
+  return list;
+}
+
+// The reverse; `layers` are loaded from document[what].
+template <typename Item>
+Result<std::vector<Item>> layers_from(const Json& document, const std::string& what,
+                                      const Graph& graph, std::vector<Item> layers) {
+  const auto list = document.find(what);
+  if (list == document.end() || !list->is_array() || list->size() != layers.size()) {
+    return error(Code::InvalidArgument, "'", what, "' is no list of ", layers.size(), " layers");
+  }
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const std::string& name = graph.node(layers[i].node()).name;
+    const Json& item = (*list)[i];
+    ENN_ASSIGN(const std::string actual, string_from(item, "name"));
+    if (actual != name) {
+      return error(Code::InvalidArgument, "the statistics have the ", what, " of '",
+                   printable(actual), "' in the place of those of '", name, "'");
+    }
+    if (Status status = layers[i].load(item); !status.ok()) {
+      return error(status.code(), what, " of '", name, "': ", status.message());
+    }
+  }
+  return layers;
+}
+
+template <typename Item>
+void merge_each(std::vector<Item>& layers, const std::vector<Item>& others) {
+  for (std::size_t i = 0; i < layers.size(); ++i) layers[i].merge(others[i]);
+}
+
 bool is_symmetric(const GroupSpec& group) {
   const auto* spec = std::get_if<QuantizationSpec>(&group);
   return spec != nullptr && spec->qscheme != QScheme::PerTensorAffine;
@@ -122,6 +163,12 @@ struct PreparedModel::State {
     return "";
   }
   [[nodiscard]] Result<std::vector<QuantParams>> params() const;
+  // Null unless the layer's weight is quantized where the layer reads it.
+  [[nodiscard]] const QuantParams* params_of_weight(NodeId layer,
+                                                    const std::vector<QuantParams>& params) const;
+  // Both write to a copy of `graph`: weights that rounding to nearest takes to their learned
+  // integers, and the biases that go with them.
+  [[nodiscard]] Status round_weights(Graph& rounded, const std::vector<QuantParams>& params) const;
   [[nodiscard]] Status correct_biases(Graph& corrected,
                                       const std::vector<QuantParams>& params) const;
   [[nodiscard]] std::vector<Encoding> encodings(const std::vector<QuantParams>& params) const;
@@ -152,25 +199,45 @@ Result<std::vector<QuantParams>> PreparedModel::State::params() const {
   return params;
 }
 
+const QuantParams* PreparedModel::State::params_of_weight(
+    NodeId layer, const std::vector<QuantParams>& params) const {
+  const ValueId weight = graph.node(layer).inputs[1];
+  const auto site = std::ranges::find_if(placement.sites, [&](const Site& candidate) {
+    return candidate.value == weight &&
+           std::ranges::find(candidate.readers, layer) != candidate.readers.end();
+  });
+  return site == placement.sites.end() ? nullptr : &params[site->group];
+}
+
+Status PreparedModel::State::round_weights(Graph& rounded,
+                                           const std::vector<QuantParams>& params) const {
+  for (const WeightRounding& rounding : calibration.roundings()) {
+    const QuantParams* weight_params = params_of_weight(rounding.node(), params);
+    if (weight_params == nullptr) continue;
+    const ValueId weight = graph.node(rounding.node()).inputs[1];
+    ENN_ASSIGN(const std::vector<float> weights, constant_floats(graph, weight));
+    rounded.value(weight).data = std::make_shared<const std::vector<std::byte>>(
+        bytes_of(rounding.rounded(weights, *weight_params)));
+  }
+  return {};
+}
+
 Status PreparedModel::State::correct_biases(Graph& corrected,
                                             const std::vector<QuantParams>& params) const {
   for (const BiasCorrection& correction : calibration.corrections()) {
     const NodeId id = correction.node();
+    const QuantParams* weight_params = params_of_weight(id, params);
+    if (weight_params == nullptr) continue;
     const ValueId weight = graph.node(id).inputs[1];
     const ValueId bias = graph.node(id).inputs[2];
-    const auto site =
-        std::find_if(placement.sites.begin(), placement.sites.end(), [&](const Site& candidate) {
-          return candidate.value == weight &&
-                 std::find(candidate.readers.begin(), candidate.readers.end(), id) !=
-                     candidate.readers.end();
-        });
-    if (site == placement.sites.end()) continue;
     ENN_ASSIGN(const std::vector<float> weights, constant_floats(graph, weight));
+    ENN_ASSIGN(std::vector<float> rounded, constant_floats(corrected, weight));
+    rounded = nearest_weight(rounded, graph.value(weight).type.shape, *weight_params);
     ENN_ASSIGN(const std::vector<float> biases, constant_floats(graph, bias));
     const Value& original = graph.value(bias);
     corrected.node(id).inputs[2] =
         add_float_constant(corrected, graph.node(id).name + "_bias_corrected", original.type.shape,
-                           correction.corrected(biases, weights, params[site->group]));
+                           correction.corrected(biases, weights, rounded));
   }
   return {};
 }
@@ -260,9 +327,9 @@ Result<PreparedModel> prepare_pt2e(const ExportedProgram& program, const EnnQuan
   ENN_TRY(quantizer.check_patterns(graph));
   Annotations annotations = annotate_beside_updates(quantizer, graph, transformed.mutations());
   ENN_ASSIGN(Placement placement, place_observers(graph, annotations));
-  ENN_ASSIGN(
-      Calibration calibration,
-      Calibration::create(placement.groups, bias_corrections(graph, quantizer, annotations)));
+  ENN_ASSIGN(Calibration calibration,
+             Calibration::create(placement.groups, bias_corrections(graph, quantizer, annotations),
+                                 weight_roundings(graph, quantizer, annotations)));
   Graph tapped = graph;
   for (const Site& site : placement.sites) {
     const Value& value = graph.value(site.value);
@@ -282,6 +349,10 @@ Result<PreparedModel> prepare_pt2e(const ExportedProgram& program, const EnnQuan
     const BiasCorrection& correction = calibration.corrections()[i];
     calibration.add_tap_of_means(i);
     (void)tapped.add_tap(add_channel_means(tapped, correction, correction.node()));
+  }
+  for (std::size_t i = 0; i < calibration.roundings().size(); ++i) {
+    calibration.add_tap_of_columns(i);
+    (void)tapped.add_tap(add_flat_input(tapped, calibration.roundings()[i].node()));
   }
   ModelOptions runner_options = options;
   runner_options.execution = Execution::Qdq;
@@ -316,16 +387,17 @@ std::string PreparedModel::statistics() const {
     item["name"] = state_->name_of_group(group);
     observers.push_back(std::move(item));
   }
-  Json means = Json::array();
-  for (const BiasCorrection& correction : state_->calibration.corrections()) {
-    Json item = correction.save();
-    item["name"] = state_->graph.node(correction.node()).name;
-    means.push_back(std::move(item));
+  Json document = {{"format", kStatistics},
+                   {"version", kStatisticsVersion},
+                   {"model", state_->model},
+                   {"quantizer", state_->quantizer},
+                   {"samples", state_->samples},
+                   {"observers", std::move(observers)},
+                   {"means", layers_json(state_->graph, state_->calibration.corrections())}};
+  // Absent where nothing is learned, as in statistics of versions that learned nothing.
+  if (!state_->calibration.roundings().empty()) {
+    document["moments"] = layers_json(state_->graph, state_->calibration.roundings());
   }
-  const Json document = {{"format", kStatistics},      {"version", kStatisticsVersion},
-                         {"model", state_->model},     {"quantizer", state_->quantizer},
-                         {"samples", state_->samples}, {"observers", std::move(observers)},
-                         {"means", std::move(means)}};
   return document.dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
 }
 
@@ -373,26 +445,15 @@ Status PreparedModel::merge_statistics(std::string_view text) {
     return error(Code::InvalidArgument, "the statistics have ", list->size(),
                  " observers, the model ", loaded.size());
   }
-  std::vector<BiasCorrection> corrections = state_->calibration.corrections();
-  const auto means = document.find("means");
-  if (means == document.end() || !means->is_array() || means->size() != corrections.size()) {
-    return error(Code::InvalidArgument, "'means' is no list of ", corrections.size(), " layers");
+  const Calibration& calibration = state_->calibration;
+  ENN_ASSIGN(const auto corrections,
+             layers_from(document, "means", state_->graph, calibration.corrections()));
+  std::vector<WeightRounding> roundings;
+  if (!calibration.roundings().empty()) {
+    ENN_ASSIGN(roundings, layers_from(document, "moments", state_->graph, calibration.roundings()));
   }
-  for (std::size_t i = 0; i < corrections.size(); ++i) {
-    const std::string& name = state_->graph.node(corrections[i].node()).name;
-    const Json& item = (*means)[i];
-    ENN_ASSIGN(const std::string actual, string_from(item, "name"));
-    if (actual != name) {
-      return error(Code::InvalidArgument, "the statistics have the means of '", printable(actual),
-                   "' in the place of those of '", name, "'");
-    }
-    if (Status status = corrections[i].load(item); !status.ok()) {
-      return error(status.code(), "means of '", name, "': ", status.message());
-    }
-  }
-  for (std::size_t i = 0; i < corrections.size(); ++i) {
-    state_->calibration.corrections()[i].merge(corrections[i]);
-  }
+  merge_each(state_->calibration.corrections(), corrections);
+  merge_each(state_->calibration.roundings(), roundings);
   for (const auto& [group, observer] : loaded) {
     ENN_TRY(state_->calibration.observer(group)->merge(*observer));
   }
@@ -464,6 +525,7 @@ Result<QuantizedModel> convert_pt2e(const PreparedModel& prepared) {
   const PreparedModel::State& state = *prepared.state_;
   ENN_ASSIGN(const std::vector<QuantParams> params, state.params());
   Graph graph = state.graph;
+  ENN_TRY(state.round_weights(graph, params));
   ENN_TRY(state.correct_biases(graph, params));
   ENN_ASSIGN(graph, insert_quantization(graph, state.annotations, state.placement, params));
   return QuantizedModel(std::make_unique<QuantizedModel::State>(

@@ -119,6 +119,8 @@ std::vector<std::string_view> observer_names() {
   return {"minmax", "moving_average", "histogram", "percentile", "mse", "kl"};
 }
 
+std::vector<std::string_view> weight_rounding_names() { return {"nearest", "learned"}; }
+
 std::optional<Observer> observer_of_name(std::string_view name) {
   if (name == "minmax") return Observer::MinMax;
   if (name == "moving_average") return Observer::MovingAverageMinMax;
@@ -154,6 +156,15 @@ Status EnnQuantizer::set_observer_for_module(std::string_view pattern, std::stri
   return {};
 }
 
+Status EnnQuantizer::set_weight_rounding(std::string_view rounding) {
+  if (rounding != "nearest" && rounding != "learned") {
+    return error(Code::InvalidArgument, "weight rounding '", printable(rounding),
+                 "' is not known; there are ", list_str(weight_rounding_names()));
+  }
+  learned_rounding_ = rounding == "learned";
+  return {};
+}
+
 void EnnQuantizer::exclude_node(std::string_view pattern) { excluded_nodes_.emplace_back(pattern); }
 
 void EnnQuantizer::exclude_module(std::string_view pattern) {
@@ -174,6 +185,7 @@ std::string EnnQuantizer::to_json() const {
                    {"is_per_channel", is_per_channel_},
                    {"is_qat", is_qat_},
                    {"bias_correction", bias_correction_}};
+  if (learned_rounding_) document["weight_rounding"] = "learned";
   if (!observer_.empty()) document["observer"] = observer_;
   for (const Override& item : operators_) {
     document["observers"].push_back({{"operator", item.subject}, {"observer", item.observer}});
@@ -199,8 +211,8 @@ Result<EnnQuantizer> EnnQuantizer::from_json(std::string_view text) {
   // "decisions" and "measured" say how a recipe came about, "comment" is the writer's.
   ENN_TRY(check_keys(document, "the recipe",
                      {"format", "version", "precision", "compatibility", "is_per_channel", "is_qat",
-                      "bias_correction", "observer", "observers", "excluded", "decisions",
-                      "measured", "comment"}));
+                      "bias_correction", "weight_rounding", "observer", "observers", "excluded",
+                      "decisions", "measured", "comment"}));
   ENN_ASSIGN(const std::string compatibility, text_from(document, "compatibility", "DEFAULT"));
   ENN_ASSIGN(const std::string precision, text_from(document, "precision", "A8W8"));
   ENN_ASSIGN(const Compatibility placement, compatibility_from_string(compatibility));
@@ -211,6 +223,8 @@ Result<EnnQuantizer> EnnQuantizer::from_json(std::string_view text) {
   EnnQuantizer quantizer(placement);
   quantizer.set_bias_correction(bias_correction);
   quantizer.set_quant_params(kind, is_per_channel, is_qat);
+  ENN_ASSIGN(const std::string rounding, text_from(document, "weight_rounding", "nearest"));
+  ENN_TRY(quantizer.set_weight_rounding(rounding));
   if (document.contains("observer")) {
     ENN_ASSIGN(const std::string observer, string_from(document, "observer"));
     ENN_TRY(quantizer.set_observer(observer));

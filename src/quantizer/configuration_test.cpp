@@ -244,6 +244,23 @@ TEST(Configuration, RecipeByHandNeedsOnlyWhatItChanges) {
   EXPECT_THAT(quantizer.check_patterns(graph).message(), HasSubstr("that has this operator"));
 }
 
+TEST(Configuration, WeightRoundingIsKeptWhereItIsNotTheDefault) {
+  EnnQuantizer quantizer;
+  const std::string text = quantizer.to_json();
+  EXPECT_FALSE(quantizer.learns_rounding());
+  EXPECT_EQ(quantizer.set_weight_rounding("up").message(),
+            "weight rounding 'up' is not known; there are [nearest, learned]");
+  ASSERT_TRUE(quantizer.set_weight_rounding("learned").ok());
+  const auto again = EnnQuantizer::from_json(quantizer.to_json());
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_TRUE(again.value().learns_rounding());
+  ASSERT_TRUE(quantizer.set_weight_rounding("nearest").ok());
+  EXPECT_EQ(quantizer.to_json(), text);
+  EnnQuantizer upstream(Compatibility::Upstream);
+  ASSERT_TRUE(upstream.set_weight_rounding("learned").ok());
+  EXPECT_FALSE(upstream.learns_rounding());
+}
+
 TEST(Configuration, PatternsMatchWholeNames) {
   EXPECT_TRUE(matches("conv2d_*", "conv2d_17"));
   EXPECT_TRUE(matches("*a*b?", "xxaxxabc"));
