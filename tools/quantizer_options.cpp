@@ -167,8 +167,10 @@ Status feed_samples(const ExportedProgram& program, const DataArguments& data_ar
   std::optional<Progress> progress;
   if (shown) progress.emplace("calibrating", whole * data.batch_size());
   // Rows that only fill a batch would be seen twice.
-  for (std::uint64_t i = 0; (i + 1) * data.batch_size() <= data.samples(); ++i) {
-    if (most_calls > 0 && i == most_calls) break;
+  const std::uint64_t step = most_calls == 0 ? 1 : std::max<std::uint64_t>(1, whole / most_calls);
+  std::size_t calls = 0;
+  for (std::uint64_t i = 0; (i + 1) * data.batch_size() <= data.samples(); i += step) {
+    if (most_calls > 0 && calls++ == most_calls) break;
     ENN_ASSIGN(const Batch batch, data.batch(i));
     if (batch.count < data.batch_size()) break;
     std::vector<TensorView> views;

@@ -27,8 +27,8 @@ void add_quantizer_options(CLI::App& command, QuantizerArguments& options);
 // Gives the model the statistics and encodings that the options name.
 [[nodiscard]] Status take_ranges(const QuantizerArguments& options, PreparedModel& prepared);
 
-// Runs a model on the samples that fill its batch: all, or those of the first calls. `shown` with a
-// bar.
+// Runs a model on the samples that fill its batch: all, or those of so many calls, from all parts
+// of the data. `shown` with a bar.
 [[nodiscard]] Status feed_samples(const ExportedProgram& program,
                                   const DataArguments& data_arguments, const RunModel& run,
                                   std::size_t most_calls, bool shown = false);

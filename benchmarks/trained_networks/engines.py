@@ -1,5 +1,6 @@
 """What a network is quantized with: each engine turns it into one or two callables with the module's signature."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,16 +47,19 @@ def _openenn(network: TrainedNetwork) -> Quantized:
 
 
 def _openenn_max_drop(network: TrainedNetwork) -> Quantized:
-    """The search for the fewest layers in float: the first metric drops by 1 % of the float model's at most."""
+    """The search for the fewest layers in float: each of the task's metrics drops by 1 % of the float one at most.
+
+    SQNR, which is infinite in float, is none of them.
+    """
     inputs = network.calibration[0]
+    floats = {name: value for name, value in network.evaluate(network.model).items() if 0 < value < math.inf}
+
+    def worst_share(function: Function) -> float:
+        metrics = network.evaluate(function)
+        return min(metrics[name] / value for name, value in floats.items())
+
     start = time.perf_counter()
-    found = openenn.quantize(
-        network.model,
-        network.calibration,
-        lambda function: next(iter(network.evaluate(function).values())),
-        max_drop=0.01,
-        relative=True,
-    )
+    found = openenn.quantize(network.model, network.calibration, worst_share, max_drop=0.01)
     pte = common.Pte(common.lower(found.module, inputs).to_executorch().buffer)
 
     def run(*values: torch.Tensor) -> Any:

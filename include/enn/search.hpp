@@ -149,7 +149,7 @@ class AccuracySearch {
 
 // Runs a model on one sample.
 using RunModel = std::function<Result<std::vector<Tensor>>(std::span<const TensorView>)>;
-// Runs a model on the samples to calibrate on, all or the first `most`.
+// Runs a model on the samples to calibrate on, all or `most` of them, best from all parts of them.
 using FeedSamples = std::function<Status(const RunModel& run, std::size_t most)>;
 // The metric of a model.
 using EvaluateModel = std::function<Result<double>(const RunModel& run)>;
@@ -170,6 +170,6 @@ struct SearchResult {
     const std::function<void(const AccuracySearch&)>& progress = {});
 
 // How many samples layers are ranked on.
-inline constexpr std::size_t kRankingSamples = 4;
+inline constexpr std::size_t kRankingSamples = 8;
 
 }  // namespace enn

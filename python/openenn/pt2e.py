@@ -149,7 +149,7 @@ def convert_pt2e(prepared: PreparedModel, fold_quantize: bool = True, execution:
     """
     prepared.write_results()
     converted = quantize_pt2e.convert_pt2e(prepared.module, fold_quantize=fold_quantize)
-    return with_engine(converted, execution, prepared.threads)
+    return _with_engine(converted, execution, prepared.threads)
 
 
 def _observed_node(module: GraphModule, node: Node) -> Node:
@@ -170,8 +170,7 @@ def _run(module: GraphModule, run: Run, args: Any, kwargs: Any) -> Any:
     return results if info is None or info.out_spec is None else pytree.tree_unflatten(results, info.out_spec)
 
 
-def with_engine(module: GraphModule, execution: str, threads: int) -> GraphModule:
-    """The module, which runs in the engine when it is called; what traces it sees the module as it is."""
+def _with_engine(module: GraphModule, execution: str, threads: int) -> GraphModule:
     plain = type(module)
     models: list[_core.Model] = []
 

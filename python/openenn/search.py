@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,12 @@ class _Flow:
     def __init__(self, model: ExportedProgram | GraphModule, calibration: Iterable[Any], threads: int | None) -> None:
         self._model = model
         self._calibration = calibration
+        self._count = 0  # of the samples
         self._threads = _core.usable_threads(threads or torch.get_num_threads())
 
-    def in_float(self) -> GraphModule:
-        return pt2e.with_engine(self._module(), "qdq", self._threads)
+    def in_float(self) -> pt2e.PreparedModel:
+        """The float model in the engine: composite operators are written as those that it has."""
+        return pt2e.prepare_pt2e(self._module(), EnnQuantizer(), self._threads)
 
     def converted(self, quantizer: "_core.EnnQuantizer", execution: str = "qdq") -> GraphModule:
         prepared = self._prepared(quantizer)
@@ -124,7 +127,8 @@ class _Flow:
         floats = fx.import_module(prepared.module).graph
         quantized = fx.import_converted(pt2e.convert_pt2e(prepared)).graph
         analysis = _core.Analysis.of_graphs(floats, quantized, self._threads, _core.RANKING_SAMPLES)
-        for sample, _ in zip(self._calibration, range(_core.RANKING_SAMPLES), strict=False):
+        step = max(1, self._count // _core.RANKING_SAMPLES)
+        for sample in islice(self._calibration, 0, step * _core.RANKING_SAMPLES, step):
             analysis.run([leaf.detach().contiguous() for leaf in pytree.tree_leaves(_arguments(sample))])
         return analysis.report(), quantized
 
@@ -144,8 +148,10 @@ class _Flow:
 
     def _prepared(self, quantizer: "_core.EnnQuantizer") -> pt2e.PreparedModel:
         prepared = pt2e.prepare_pt2e(self._module(), EnnQuantizer.from_json(quantizer.to_json()), self._threads)
+        self._count = 0
         for sample in self._calibration:
             prepared(*_arguments(sample))
+            self._count += 1
         return prepared
 
 

@@ -125,6 +125,32 @@ def test_command_searches_too(case) -> None:
     )
 
 
+class Cell(nn.Module):
+    """A composite operator, which the engine does not have, in the model as it is exported."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.LSTMCell(4, 8)
+
+    def forward(self, x, h, c):
+        return self.cell(x, (h, c))
+
+
+def test_float_model_runs_in_the_engine() -> None:
+    model = Cell().eval()
+    samples = [tuple(torch.randn(1, size) for size in (4, 8, 8)) for _ in range(2)]
+    seen = []
+
+    def evaluate(function) -> float:
+        seen.append(function(*samples[0]))
+        return 1.0
+
+    assert openenn.quantize(model, samples, evaluate).metric == 1.0
+    with torch.no_grad():
+        for got, expected in zip(seen[0], model(*samples[0]), strict=True):
+            torch.testing.assert_close(got, expected, rtol=0, atol=1e-6)  # float32, another order of the sums
+
+
 def test_what_cannot_be_searched_is_said(case) -> None:
     with pytest.raises(openenn.InvalidArgumentError, match="give a list or a DataLoader"):
         openenn.quantize(case.exported, iter(case.samples), case.cosine)
