@@ -42,6 +42,8 @@ const std::vector<std::vector<Setting>>& rounds() {
           q.set_bias_correction(false);
           return {};
         }}},
+      {{"learned rounding of weights",
+        [](EnnQuantizer& q) { return q.set_weight_rounding("learned"); }}},
   };
   return all;
 }

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "base/file_io.hpp"
+#include "ir/graph.hpp"
 #include "pt2e/test_program.hpp"
 #include "search/macs.hpp"
 
@@ -220,6 +221,47 @@ constexpr const char* kPlanted = R"(graph {
   %conv3: float32[1, 2, 2, 2] = convolution(%conv2, %w3, none) {dilation = [1, 1], groups = 1, pads = [0, 0, 0, 0], stride = [1, 1]}
   return %conv3
 })";
+
+// conv1 is the first in the ranking; its result was rounded with so much noise.
+std::vector<std::string> order_after(double result_sqnr, Graph graph) {
+  AnalysisReport report;
+  for (const NodeId id : graph.order()) {
+    LayerAnalysis& item = report.layers.emplace_back();
+    item.name = graph.node(id).name;
+    item.nodes = {item.name};
+    item.module_path = module_path(graph.node(id).origin);
+    item.own_noise = 0.1;
+    item.result.emplace().rounding.sqnr = result_sqnr;
+    if (report.layers.size() > 1) item.operands = {report.layers.size() - 2};
+  }
+  report.layers[1].result.reset();
+  report.layers[1].reads = {"conv1"};
+  report.ranking = {0, 2, 1};
+  std::vector<std::string> out;
+  for (const SearchLayer& item : search_layers(report, graph)) {
+    out.push_back(item.name);
+    for (const std::string& module : item.modules) out.push_back("module " + module);
+    for (const std::string& node : item.nodes) out.push_back("node " + node);
+  }
+  return out;
+}
+
+TEST(Search, ReadersOfABadResultFollowItAndModulesNameNodesWhereTheyCan) {
+  auto graph = parse(kPlanted);
+  ASSERT_TRUE(graph.ok());
+  EXPECT_THAT(order_after(40, graph.value()),
+              ElementsAre("conv1", "node conv1", "conv3", "node conv3", "conv2", "node conv2"));
+  const std::vector<NodeId> order = graph.value().order();
+  const auto in_module = [&](std::size_t node, const std::string& path) {
+    graph.value().node(order[node]).origin.modules = {{"", "Net"}, {path, "Layer"}};
+  };
+  in_module(0, "stem");
+  in_module(1, "body");
+  in_module(2, "body");
+  EXPECT_THAT(order_after(10, graph.value()),
+              ElementsAre("stem conv1", "module stem:convolution", "body conv2", "node conv2",
+                          "body conv3", "node conv3"));
+}
 
 TEST(Search, FindsThePlantedLayer) {
   const ExportedProgram program = testing::program_of(kPlanted);
