@@ -326,7 +326,7 @@ void annotate_first(const Graph& graph, NodeId node, const QuantizationConfig& c
 FixedQParamsSpec unit_interval_spec(const QuantizationConfig& config) {
   const QuantizationSpec& activation = config.activation;
   return {.dtype = activation.dtype,
-          .scale = 1.0 / (activation.quant_max - activation.quant_min + 1),
+          .scale = 1.0 / (activation.quant_max - activation.quant_min),
           .zero_point = activation.quant_min,
           .quant_min = activation.quant_min,
           .quant_max = activation.quant_max};

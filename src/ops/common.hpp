@@ -110,7 +110,8 @@ void annotate_all(const Graph& graph, NodeId node, const QuantizationConfig& con
 // activation spec.
 void annotate_first(const Graph& graph, NodeId node, const QuantizationConfig& config,
                     Annotations& annotations);
-// For results in [0, 1]: scale 1/256, with the lowest integer standing for 0, uses the whole range.
+// For results in [0, 1], both of which it holds exactly: scale 1/255, the lowest integer stands for
+// 0.
 [[nodiscard]] FixedQParamsSpec unit_interval_spec(const QuantizationConfig& config);
 // That for a sigmoid, else the activation spec.
 [[nodiscard]] Spec result_spec(Op op, const QuantizationConfig& config);

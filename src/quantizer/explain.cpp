@@ -232,6 +232,8 @@ class Explainer {
     } else if (!floats) {
       row.decision = "unchanged";
       row.reason = not_float(node.outputs.front());
+    } else if (!annotations_.reason(id).empty()) {
+      row.reason = annotations_.reason(id);
     } else if (auto left = left_to_others(graph_, node)) {
       row.reason = std::move(left->reason);
       row.advice = std::move(left->advice);

@@ -48,7 +48,7 @@ TEST(Explain, SaysForEachValueWhetherAndHowItIsQuantized) {
       "i transparent: it passes its operand on, which its neighbours quantize\n"
       "u in float: no rule quantizes the operator  [+]\n"
       "m unchanged: its values are int64; only float32 and float16 are quantized\n"
-      "s quantized u=int8, per_tensor_affine, Mse => int8, fixed, scale 0.00390625, "
+      "s quantized u=int8, per_tensor_affine, Mse => int8, fixed, scale 0.00392157, "
       "zero_point -128\n"
       "v annotated by others: the model was annotated before, or by a custom annotation, and "
       "that wins\n");

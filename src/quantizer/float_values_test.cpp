@@ -37,8 +37,8 @@ TEST(FloatValues, AComparisonReadsOneQuantizationOfALayersResult) {
                         "%m: float32[1, 1, 2, 2] = mul(%f, %h)\n return %m }"),
             "x: => affine\n"
             "c: x=affine w=channel0\n"
-            "h: => fixed(0.00390625,-128)\n"
-            "m: f=affine h=fixed(0.00390625,-128) => affine\n");
+            "h: => fixed(0.00392157,-128)\n"
+            "m: f=affine h=fixed(0.00392157,-128) => affine\n");
 }
 
 // What else reads the input quantizes it for itself.
@@ -156,24 +156,28 @@ TEST(FixedResults, AreQuantizedOnce) {
                                   "%m: float32[2, 2] = mul(%y, %v)\n return %m }"),
             "x: => affine\n"
             "y: => affine\n"
-            "s: x=affine => fixed(0.00390625,-128)\n"
-            "v: s=fixed(0.00390625,-128) => as(s->v)\n"
-            "m: y=affine v=fixed(0.00390625,-128) => affine\n");
+            "s: x=affine => fixed(0.00392157,-128)\n"
+            "v: s=fixed(0.00392157,-128) => as(s->v)\n"
+            "m: y=affine v=fixed(0.00392157,-128) => affine\n");
   EXPECT_EQ(annotations(sigmoid + "%t: float32[2] = sigmoid(%y)\n"
-                                  "%c: float32[4] = concat(%s, %t) {dim = 0}\n return %c }"),
+                                  "%c: float32[4] = concat(%s, %t) {dim = 0}\n"
+                                  "%a: float32[4] = abs(%c)\n return %a }"),
             "x: => affine\n"
             "y: => affine\n"
-            "s: x=affine => fixed(0.00390625,-128)\n"
-            "t: y=affine => fixed(0.00390625,-128)\n"
-            "c: s=fixed(0.00390625,-128) t=fixed(0.00390625,-128) => as(s->c)\n");
+            "s: x=affine => fixed(0.00392157,-128)\n"
+            "t: y=affine => fixed(0.00392157,-128)\n"
+            "c: s=fixed(0.00392157,-128) t=fixed(0.00392157,-128) => as(s->c)\n"
+            "a: c=fixed(0.00392157,-128) => affine\n");
   // One scale for what is joined, which the other readers of the sigmoid do not see.
   EXPECT_EQ(annotations(sigmoid + "%m: float32[2] = mul(%s, %y)\n"
-                                  "%c: float32[4] = concat(%s, %y) {dim = 0}\n return %c, %m }"),
+                                  "%c: float32[4] = concat(%s, %y) {dim = 0}\n"
+                                  "%a: float32[4] = abs(%c)\n return %a, %m }"),
             "x: => affine\n"
             "y: => affine\n"
-            "s: x=affine => fixed(0.00390625,-128)\n"
-            "m: s=fixed(0.00390625,-128) y=affine => affine\n"
-            "c: s=affine y=as(s->c) => as(s->c)\n");
+            "s: x=affine => fixed(0.00392157,-128)\n"
+            "m: s=fixed(0.00392157,-128) y=affine => affine\n"
+            "c: s=affine y=as(s->c) => as(s->c)\n"
+            "a: c=affine => affine\n");
 }
 
 TEST(FloatValues, AreExplained) {
@@ -200,7 +204,7 @@ TEST(LargeGraphs, ALadderInFrontOfASoftmaxIsAnnotated) {
                 ", %q)\n%x", i + 1, ": float32[2] = add(%a", i, ", %b", i, ")\n");
   }
   EXPECT_EQ(annotations(text + "%s: float32[2] = softmax(%x60) {dim = 0}\n return %s }"),
-            "s: => fixed(0.00390625,-128)\n");
+            "s: => fixed(0.00392157,-128)\n");
 }
 
 // Operators of all kinds, one after the other, deeper than any stack.

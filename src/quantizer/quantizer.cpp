@@ -15,6 +15,7 @@
 #include "ops/masks.hpp"
 #include "ops/ops.hpp"
 #include "quantizer/fixed_results.hpp"
+#include "quantizer/joins.hpp"
 #include "quantizer/json.hpp"
 #include "quantizer/overrides.hpp"
 #include "quantizer/upstream.hpp"
@@ -22,6 +23,8 @@
 namespace enn {
 
 namespace {
+
+constexpr double kSmallestScale = 0x1p-30;  // a product of two is a normal float32
 
 // Uninterpreted calls are known by their targets alone.
 bool quantizes(const Node& node) {
@@ -78,7 +81,10 @@ Status check_not_quantized(const Graph& graph) {
 }
 
 Annotations::Annotations(const Graph& graph)
-    : nodes_(graph.node_count()), inputs_(graph.value_count()), excluded_(graph.node_count()) {}
+    : nodes_(graph.node_count()),
+      inputs_(graph.value_count()),
+      excluded_(graph.node_count()),
+      reasons_(graph.node_count()) {}
 
 void EnnQuantizer::set_quant_params(Precision precision, bool is_per_channel, bool is_qat) {
   precision_ = precision;
@@ -348,8 +354,14 @@ Annotations EnnQuantizer::annotate(const Graph& graph) const {
     const Observer standard = upstream ? Observer::MinMax : Observer::Mse;
     config.activation.observer = observer_of_name(observer_).value_or(standard);
   }
-  // From -128 the scale would be max / 127.5, and a weight of +max be clipped to 127.
-  if (!upstream && is_per_channel_) config.weight.quant_min = -127;
+  if (!upstream) {
+    // From -128 the scale would be max / 127.5, and a weight of +max be clipped to 127.
+    if (is_per_channel_) config.weight.quant_min = -127;
+    // Upstream's floor of 2^-12 is larger than the scales of weights that a batch norm with a large
+    // variance is folded into, or of a spectrum's values: all of them would become 0.
+    config.activation.eps = kSmallestScale;
+    config.weight.eps = kSmallestScale;
+  }
   Annotations annotations = upstream ? annotate_as_upstream(graph, config) : Annotations(graph);
   const auto written =
       upstream ? std::map<const Node*, std::string>() : readers_of_written_tensors(graph);
@@ -360,6 +372,7 @@ Annotations EnnQuantizer::annotate(const Graph& graph) const {
   }
   if (!upstream) place(graph, config, annotations);
   clear_excluded(graph, config, annotations);
+  if (!upstream) join_in_float(graph, annotations);
   if (!upstream) read_fixed_results_once(graph, annotations);
   if (!upstream) annotate_inputs(graph, config, annotations);
   if (!is_qat_) {

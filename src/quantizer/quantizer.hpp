@@ -38,7 +38,7 @@ struct QuantizationSpec {
   QScheme qscheme = QScheme::PerTensorAffine;
   int ch_axis = -1;  // per-channel schemes only
   Observer observer = Observer::MinMax;
-  double eps = 0.000244140625;  // 2^-12, the smallest scale an observer gives
+  double eps = 0.000244140625;  // the smallest scale an observer gives; 2^-12 is upstream's
   friend bool operator==(const QuantizationSpec&, const QuantizationSpec&) = default;
 };
 
@@ -88,7 +88,12 @@ class Annotations {
   [[nodiscard]] const std::optional<Spec>& input(ValueId id) const { return inputs_[id]; }
   [[nodiscard]] bool annotated(NodeId id) const { return nodes_[id].has_value(); }
   void set(NodeId id, Annotation annotation) { nodes_[id] = std::move(annotation); }
-  void clear(NodeId id) { nodes_[id].reset(); }
+  void clear(NodeId id, std::string reason = "") {
+    nodes_[id].reset();
+    reasons_[id] = std::move(reason);
+  }
+  // Why the node was cleared, when that is not its operator's rule; else empty.
+  [[nodiscard]] const std::string& reason(NodeId id) const { return reasons_[id]; }
   void set_input(ValueId id, Spec spec) { inputs_[id] = spec; }
   // Which setting of the user's left the node in float; empty when none did.
   [[nodiscard]] const std::string& excluded_by(NodeId id) const { return excluded_[id]; }
@@ -98,6 +103,7 @@ class Annotations {
   std::vector<std::optional<Annotation>> nodes_;
   std::vector<std::optional<Spec>> inputs_;  // indexed by ValueId
   std::vector<std::string> excluded_;
+  std::vector<std::string> reasons_;
 };
 
 }  // namespace enn

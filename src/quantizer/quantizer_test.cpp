@@ -297,11 +297,31 @@ TEST(Quantizer, SharesOneScaleWhereElementsOnlyMove) {
     %c: float32[4] = concat(%x, %y) {dim = 0}
     %i: float32[4] = identity(%c)
     %v: float32[2, 2] = reshape(%i) {shape = [2, 2]}
-    return %v })"),
+    %a: float32[2, 2] = abs(%v)
+    return %a })"),
             "x: => affine\n"
             "y: => affine\n"
             "c: x=affine y=as(x->c) => as(x->c)\n"
-            "v: i=affine => as(i->v)\n");
+            "v: i=affine => as(i->v)\n"
+            "a: v=affine => affine\n");
+}
+
+// A detector's boxes beside its scores: nothing rounds both to one scale.
+TEST(Quantizer, JoinsInFloatWhatNothingReadsInEightBits) {
+  const std::string_view model = R"(graph {
+    input %x: float32[2]
+    input %y: float32[2]
+    %b: float32[2] = abs(%x)
+    %s: float32[2] = sigmoid(%y)
+    %c: float32[4] = concat(%b, %s) {dim = 0}
+    %i: float32[4] = identity(%c)
+    %v: float32[2, 2] = reshape(%i) {shape = [2, 2]}
+    return %v })";
+  EXPECT_EQ(annotations(model),
+            "x: => affine\n"
+            "y: => affine\n"
+            "b: x=affine => affine\n"
+            "s: y=affine => fixed(0.00392157,-128)\n");
 }
 
 // The observer of the result of node %s.
@@ -349,7 +369,7 @@ TEST(Quantizer, GivesSigmoidTheWholeRange) {
     %s: float32[2] = sigmoid(%x)
     return %s })"),
             "x: => affine\n"
-            "s: x=affine => fixed(0.00390625,-128)\n");
+            "s: x=affine => fixed(0.00392157,-128)\n");
 }
 
 TEST(Quantizer, LeavesDivisorsInFloat) {
