@@ -5,6 +5,8 @@
 
 #include "ops/binary/binary.hpp"
 #include "ops/common.hpp"
+#include "ops/evaluate.hpp"
+#include "ops/ops.hpp"
 
 namespace enn {
 namespace {
@@ -142,6 +144,26 @@ bool is_scaled_by_reader(const Graph& graph, NodeId concat) {
   const NodeId reader = only_reader(graph, concat);
   return reader != kNone && graph.node(reader).op == Op::BatchNorm &&
          !graph.node(reader).attrs.boolean("training");
+}
+
+std::vector<ValueId> elementwise_operands(const Graph& graph, const Node& node) {
+  std::vector<ValueId> operands;
+  const std::string_view name = family(node.op);
+  if ((name != "unary" && name != "binary") || node.outputs.size() != 1 ||
+      !is_evaluable(graph, node)) {
+    return operands;
+  }
+  const TensorType& type = graph.value(node.outputs[0]).type;
+  if (type.dtype != DType::Float32) return operands;
+  for (const ValueId id : node.inputs) {
+    if (id == kNone) return {};
+    const Value& value = graph.value(id);
+    if (value.is_constant() && value.type.dtype == DType::Float32 && numel(value.type.shape) == 1)
+      continue;
+    if (value.type != type) return {};
+    operands.push_back(id);
+  }
+  return operands;
 }
 
 std::optional<std::size_t> channel_dim(const Shape& constant, const Shape& shape) {

@@ -44,6 +44,10 @@ struct FusedSum {
 // are.
 [[nodiscard]] bool is_scaled_by_reader(const Graph& graph, NodeId concat);
 
+// The operands of an elementwise node that computes floats from floats, numbers (constants with one
+// element) left out. Empty when the node is another one.
+[[nodiscard]] std::vector<ValueId> elementwise_operands(const Graph& graph, const Node& node);
+
 // The channels' dimension of a constant that is added to or multiplied with values of `shape`: the
 // only one that it does not broadcast along, if that is the last, or the second of four.
 [[nodiscard]] std::optional<std::size_t> channel_dim(const Shape& constant, const Shape& shape);

@@ -420,17 +420,21 @@ Result<std::vector<std::byte>> ProgramBuilder::finish(std::size_t front) {
 Status lower_table(const Graph& graph, const Node& node, ProgramBuilder& builder,
                    const std::function<float(float)>& function) {
   const Value& input = graph.value(node.inputs[0]);
+  std::vector<float> results = stored_floats(*input.quant, input.type.dtype);
+  std::ranges::transform(results, results.begin(), function);
+  return emit_lut(graph, node, builder, results);
+}
+
+Status emit_lut(const Graph& graph, const Node& node, ProgramBuilder& builder,
+                std::span<const float> results) {
   const Value& output = graph.value(node.outputs[0]);
-  const QuantParams& from = *input.quant;
   const QuantParams& to = *output.quant;
-  const std::int32_t from_zero = from.zero_point() + storage_offset(input.type.dtype);
   const std::int32_t offset = storage_offset(output.type.dtype);
   std::array<std::byte, 256> table{};
-  for (std::int32_t stored = 0; stored < 256; ++stored) {
-    const float x = static_cast<float>(stored - from_zero) * from.scale();
-    const std::int32_t q = quantize_value(function(x), inverse_scale(to.scale()), to.zero_point(),
-                                          to.quant_min, to.quant_max);
-    table[static_cast<std::size_t>(stored)] = static_cast<std::byte>(q + offset);
+  for (std::size_t stored = 0; stored < table.size(); ++stored) {
+    const std::int32_t q = quantize_value(results[stored], inverse_scale(to.scale()),
+                                          to.zero_point(), to.quant_min, to.quant_max);
+    table[stored] = static_cast<std::byte>(q + offset);
   }
   program::LutT op;
   op.input = builder.read(node.inputs[0]);
@@ -438,6 +442,14 @@ Status lower_table(const Graph& graph, const Node& node, ProgramBuilder& builder
   op.output = builder.write(node.outputs[0]);
   builder.emit(node, std::move(op));
   return {};
+}
+
+std::vector<float> stored_floats(const QuantParams& params, DType dtype) {
+  const std::int32_t zero = params.zero_point() + storage_offset(dtype);
+  std::vector<float> floats(256);
+  for (std::int32_t stored = 0; stored < 256; ++stored)
+    floats[static_cast<std::size_t>(stored)] = static_cast<float>(stored - zero) * params.scale();
+  return floats;
 }
 
 }  // namespace enn

@@ -135,4 +135,11 @@ class ProgramBuilder {
 [[nodiscard]] Status lower_table(const Graph& graph, const Node& node, ProgramBuilder& builder,
                                  const std::function<float(float)>& function);
 
+// The same from the function's results: results[i] for the stored byte i. Precondition: 256.
+[[nodiscard]] Status emit_lut(const Graph& graph, const Node& node, ProgramBuilder& builder,
+                              std::span<const float> results);
+
+// What the stored bytes 0 to 255 of a value stand for. Precondition: params are per tensor.
+[[nodiscard]] std::vector<float> stored_floats(const QuantParams& params, DType dtype);
+
 }  // namespace enn

@@ -18,6 +18,7 @@
 #include "quantizer/joins.hpp"
 #include "quantizer/json.hpp"
 #include "quantizer/overrides.hpp"
+#include "quantizer/single_rounding.hpp"
 #include "quantizer/upstream.hpp"
 
 namespace enn {
@@ -373,6 +374,7 @@ Annotations EnnQuantizer::annotate(const Graph& graph) const {
   if (!upstream) place(graph, config, annotations);
   clear_excluded(graph, config, annotations);
   if (!upstream) join_in_float(graph, annotations);
+  if (!upstream && !is_qat_) round_once(graph, annotations);
   if (!upstream) read_fixed_results_once(graph, annotations);
   if (!upstream) annotate_inputs(graph, config, annotations);
   if (!is_qat_) {

@@ -328,9 +328,10 @@ TEST(Quantizer, JoinsInFloatWhatNothingReadsInEightBits) {
 Observer observer_of_sum(std::string_view readers, EnnQuantizer quantizer = EnnQuantizer()) {
   const auto parsed = parse(str(R"(graph {
     input %x: float32[3, 2]
+    input %y: float32[3, 2]
     constant %c: float32[2] = hex 0000803f0000803f
     constant %w: float32[2, 2] = hex 0000803f0000803f0000803f0000803f
-    %s: float32[3, 2] = add(%x, %x)
+    %s: float32[3, 2] = add(%x, %y)
     )",
                                 readers));
   EXPECT_TRUE(parsed.ok()) << parsed.status().message();
@@ -346,10 +347,10 @@ Observer observer_of_sum(std::string_view readers, EnnQuantizer quantizer = EnnQ
 
 TEST(Quantizer, GivesResidualStreamsAWideRange) {
   const std::string norm = "%n: float32[3, 2] = layer_norm(%s, %c, %c) {eps = 1.0, dims = 1}\n";
-  const std::string next = "%t: float32[3, 2] = add(%s, %x)\n return %t, ";
+  const std::string next = "%t: float32[3, 2] = add(%s, %y)\n return %t, ";
   const std::string affine =
       "%m: float32[3, 2] = mul(%s, %c)\n %a: float32[3, 2] = add(%m, %c)\n"
-      "%n: float32[3, 2] = linear(%a, %w, none)\n %t: float32[3, 2] = add(%a, %x)\n";
+      "%n: float32[3, 2] = linear(%a, %w, none)\n %t: float32[3, 2] = add(%a, %y)\n";
   EXPECT_EQ(observer_of_sum(norm + next + "%n }"), Observer::Percentile);
   EXPECT_EQ(observer_of_sum(affine + "return %n, %t }"), Observer::Percentile);
   EXPECT_EQ(observer_of_sum(norm + "return %n }"), Observer::Mse);
@@ -360,6 +361,46 @@ TEST(Quantizer, GivesResidualStreamsAWideRange) {
   EnnQuantizer for_all;
   ASSERT_TRUE(for_all.set_observer("minmax").ok());
   EXPECT_EQ(observer_of_sum(norm + next + "%n }", for_all), Observer::MinMax);
+}
+
+// hardswish written out computes one value from another and numbers: it is rounded at its end.
+TEST(Quantizer, RoundsOnceWhatComputesOneValueFromAnother) {
+  const std::string hardswish = R"(graph {
+    input %x: float32[2]
+    input %y: float32[2]
+    constant %three: float32[] = hex 00004040
+    constant %six: float32[] = hex 0000c040
+    %a: float32[2] = add(%x, %three)
+    %c: float32[2] = clamp(%a) {max = 6.0, min = 0.0}
+    %m: float32[2] = mul(%x, %c)
+    %d: float32[2] = div(%m, %six)
+    %s: float32[2] = mul(%d, %y)
+)";
+  EXPECT_EQ(annotations(hardswish + "return %s }"),
+            "x: => affine\n"
+            "y: => affine\n"
+            "a: x=affine\n"
+            "c:\n"
+            "m: x=affine\n"
+            "d: => affine\n"
+            "s: d=affine y=affine => affine\n");
+  // A value that is read elsewhere is stored, and what is computed from it begins there.
+  EXPECT_EQ(annotations(hardswish + "return %s, %m }"),
+            "x: => affine\n"
+            "y: => affine\n"
+            "a: x=affine\n"
+            "c:\n"
+            "m: x=affine => affine\n"
+            "d: m=affine => affine\n"
+            "s: d=affine y=affine => affine\n");
+  EXPECT_EQ(annotations(hardswish + "return %s, %a }"),
+            "x: => affine\n"
+            "y: => affine\n"
+            "a: x=affine => affine\n"
+            "c: a=affine => affine\n"
+            "m: x=affine c=affine => affine\n"
+            "d: m=affine => affine\n"
+            "s: d=affine y=affine => affine\n");
 }
 
 // 1 / (1 + exp(-x)) lies in (0, 1): with zero point 0 everything above 0.496 would clip.

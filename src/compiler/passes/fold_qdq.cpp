@@ -2,12 +2,17 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <map>
+#include <set>
+#include <span>
 
 #include "compiler/passes/passes.hpp"
 #include "ops/common.hpp"
 #include "ops/constants.hpp"
+#include "ops/evaluate.hpp"
 #include "ops/fusion.hpp"
 #include "ops/ops.hpp"
+#include "ops/program_builder.hpp"
 #include "ops/qdq/qdq.hpp"
 
 namespace enn {
@@ -22,10 +27,14 @@ class QdqFolder {
   Status run() {
     hoist_quantize();
     ENN_TRY(attach_quantization(graph_));
-    for (const NodeId id : graph_.order()) {
+    const std::vector<NodeId> order = graph_.order();
+    position_.resize(graph_.node_count());
+    for (std::size_t i = 0; i < order.size(); ++i) position_[order[i]] = i;
+    for (const NodeId id : order) {
       if (graph_.node(id).dead) continue;
       if (graph_.node(id).op == Op::Quantize) {
-        fold_requantize(id);
+        ENN_ASSIGN(const bool folded, fold_elementwise(id));
+        if (!folded) fold_requantize(id);
       } else if (const Traits rules = traits(graph_, graph_.node(id));
                  rules.quantized != QuantizedForm::None) {
         ENN_ASSIGN(const bool folded, fold_sum(id));
@@ -115,6 +124,90 @@ class QdqFolder {
     } else if (to.quant->per_tensor()) {
       graph_.node(id).inputs = {source};
     }
+  }
+
+  // The elementwise nodes, two or more, that compute what `quantize` reads from one 8-bit value, in
+  // the order of execution, and that value; no nodes when it is computed otherwise.
+  struct Function {
+    std::vector<NodeId> nodes;
+    ValueId source = kNone;
+  };
+  [[nodiscard]] Function function_before(NodeId quantize) const {
+    constexpr std::size_t kMostNodes = 64;
+    Function function;
+    std::set<NodeId> found;
+    std::vector<ValueId> pending{graph_.node(quantize).inputs[0]};
+    while (!pending.empty()) {
+      const ValueId id = pending.back();
+      pending.pop_back();
+      if (const ValueId source = quantized_source(id); source != kNone) {
+        if (function.source != kNone && function.source != source) return {};
+        function.source = source;
+        continue;
+      }
+      const NodeId producer = graph_.value(id).producer;
+      if (producer == kNone) return {};
+      if (!found.insert(producer).second) continue;
+      const std::vector<ValueId> operands = elementwise_operands(graph_, graph_.node(producer));
+      if (operands.empty() || graph_.is_output(id) || found.size() > kMostNodes) return {};
+      pending.insert(pending.end(), operands.begin(), operands.end());
+    }
+    for (const NodeId id : found) {
+      for (const NodeId user : graph_.users(graph_.node(id).outputs[0])) {
+        if (user != quantize && !found.contains(user)) return {};
+      }
+    }
+    if (found.size() < 2) return {};
+    function.nodes.assign(found.begin(), found.end());
+    std::ranges::sort(function.nodes, {}, [&](NodeId id) { return position_[id]; });
+    return function;
+  }
+
+  // Elementwise operators from one 8-bit value to another become a table of their results, which
+  // are those of the kernels. False where there are none.
+  [[nodiscard]] Result<bool> fold_elementwise(NodeId quantize) {
+    const Value& result = graph_.value(graph_.node(quantize).outputs[0]);
+    if (!result.quant->per_tensor() || !is_byte(result.type.dtype)) return false;
+    const Function function = function_before(quantize);
+    if (function.nodes.empty()) return false;
+    const Value& source = graph_.value(function.source);
+    if (source.type != result.type || !source.quant->per_tensor()) return false;
+    Graph scratch;
+    const auto add = [&](std::string name, Shape shape, ConstantData data) {
+      return scratch.add_constant(std::move(name), {DType::Float32, std::move(shape)},
+                                  std::move(data));
+    };
+    const std::vector<float> stored = stored_floats(*source.quant, source.type.dtype);
+    const auto bytes = std::as_bytes(std::span(stored));
+    const ValueId every =
+        add("stored", {256},
+            std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end()));
+    std::map<ValueId, ValueId> results;
+    for (const NodeId id : function.nodes) {
+      const Node& node = graph_.node(id);
+      std::vector<ValueId> operands;
+      for (const ValueId operand : node.inputs) {
+        const Value& value = graph_.value(operand);
+        const auto known = results.find(operand);
+        operands.push_back(known != results.end() ? known->second
+                           : value.is_constant()  ? add(value.name, {1}, value.data)
+                                                  : every);
+      }
+      const NodeId copy = scratch.add_node(node.op, node.name, std::move(operands),
+                                           {{DType::Float32, {256}}}, node.attrs);
+      ENN_ASSIGN(const std::vector<ConstantData> values, evaluate(scratch, scratch.node(copy)));
+      results[node.outputs[0]] = add(node.name + ".results", {256}, values.front());
+    }
+    const NodeId last = function.nodes.back();
+    const ConstantData table = scratch.value(results.at(graph_.node(last).outputs[0])).data;
+    const ValueId constant =
+        graph_.add_constant(graph_.node(last).name + ".table", {DType::Float32, {256}}, table);
+    Node& lut = graph_.node(last);
+    lut.op = Op::Lut;
+    lut.inputs = {function.source, constant};
+    lut.attrs = {};
+    take_result(last, quantize);
+    return true;
   }
 
   // A float constant with one element is quantized without error: one step of its own magnitude.
@@ -448,6 +541,7 @@ class QdqFolder {
   }
 
   Graph& graph_;
+  std::vector<std::size_t> position_;  // in the order of execution, of the nodes from before
 };
 
 }  // namespace
