@@ -10,6 +10,7 @@
 #include "ops/fusion.hpp"
 #include "ops/ops.hpp"
 #include "ops/steep.hpp"
+#include "ops/streams.hpp"
 
 namespace enn {
 namespace {
@@ -93,6 +94,19 @@ FloatValues::FloatValues(const Graph& graph)
   find_compared(graph);
   find_returned(graph);
   find_features(graph);
+  find_streams(graph);
+}
+
+bool FloatValues::is_float_operand(const Node& reader, ValueId id) const {
+  switch (reasons_[id]) {
+    case FloatReason::Features:
+      return true;
+    case FloatReason::Stream:
+    case FloatReason::State:
+      return !is_layer(reader.op);
+    default:
+      return false;
+  }
 }
 
 void FloatValues::keep(const Graph& graph, ValueId id, FloatReason reason) {
@@ -212,6 +226,16 @@ void FloatValues::find_features(const Graph& graph) {
   }
   for (ValueId id = 0; id < graph.value_count(); ++id) {
     if (stays(id)) keep(graph, id, FloatReason::Features);
+  }
+}
+
+void FloatValues::find_streams(const Graph& graph) {
+  const std::vector<bool> streams = residual_streams(graph);
+  const std::vector<bool> states = recurrent_states(graph);
+  for (ValueId id = 0; id < graph.value_count(); ++id) {
+    if (graph.value(id).is_constant()) continue;
+    if (streams[id]) keep(graph, id, FloatReason::Stream);
+    if (states[id]) keep(graph, id, FloatReason::State);
   }
 }
 

@@ -14,6 +14,8 @@ enum class FloatReason : std::uint8_t {
   Steep,     // everything that reads it changes a lot, or jumps, within one step
   Compared,  // a comparison reads it beside what was computed from it, or looks for NaN in it
   Returned,  // an input that the model returns, moved or not
+  Stream,    // a residual stream (ops/streams.hpp)
+  State,     // the state of a recurrent cell (ops/streams.hpp)
   Features,  // an input, or what scalars make of it, that affine maps per channel alone read
 };
 
@@ -24,10 +26,8 @@ class FloatValues {
   // Why the result of its producer, or the graph input, is not quantized. Its other readers may
   // quantize it for themselves.
   [[nodiscard]] FloatReason reason(ValueId id) const { return reasons_[id]; }
-  // Whether nothing that reads it may quantize it.
-  [[nodiscard]] bool is_float_operand(ValueId id) const {
-    return reasons_[id] == FloatReason::Features;
-  }
+  // Whether `reader` may not quantize it for itself.
+  [[nodiscard]] bool is_float_operand(const Node& reader, ValueId id) const;
   // Whether the node is computed in float from float operands.
   [[nodiscard]] bool runs_in_float(NodeId id) const { return in_float_[id]; }
 
@@ -37,6 +37,7 @@ class FloatValues {
   void find_compared(const Graph& graph);
   void find_returned(const Graph& graph);
   void find_features(const Graph& graph);
+  void find_streams(const Graph& graph);
   void keep(const Graph& graph, ValueId id, FloatReason reason);
 
   std::vector<NodeId> order_;

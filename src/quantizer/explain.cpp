@@ -107,6 +107,12 @@ std::string_view reason_of(FloatReason reason) {
              "8 bits hold no NaN";
     case FloatReason::Returned:
       return "the model returns this input as it is";
+    case FloatReason::Stream:
+      return "it belongs to a residual stream that a norm reads: a few of its channels are far "
+             "larger than the others, and its roundings would add up";
+    case FloatReason::State:
+      return "it belongs to the state of a recurrent cell, whose roundings would add up over the "
+             "steps";
     case FloatReason::Features:
       return "an affine map per channel alone reads it: one 8-bit scale would not hold features of "
              "different size";

@@ -180,6 +180,54 @@ TEST(FixedResults, AreQuantizedOnce) {
             "a: c=affine => affine\n");
 }
 
+const std::string kTransformer =
+    "graph {\n input %x: float32[3, 2]\n input %y: float32[3, 2]\n"
+    " constant %c: float32[2] = hex 0000803f0000803f\n"
+    " constant %w: float32[2, 2] = hex 0000803f0000803f0000803f0000803f\n"
+    " %l: float32[3, 2] = linear(%y, %w, none)\n"
+    " %s: float32[3, 2] = add(%x, %l)\n"
+    " %n: float32[3, 2] = layer_norm(%s, %c, %c) {eps = 1.0, dims = 1}\n"
+    " %m: float32[3, 2] = linear(%n, %w, none)\n";
+
+// Layers are in 8 bits, and the sums that norms read, with what is added to them, are not.
+TEST(FloatValues, ResidualStreamsStayInFloat) {
+  EXPECT_EQ(annotations(kTransformer + "%t: float32[3, 2] = add(%s, %m)\n return %t }"),
+            "y: => affine\n"
+            "l: y=affine w=channel0\n"
+            "n: => affine\n"
+            "m: n=affine w=channel0\n"
+            "t: => affine\n");
+  // After the sum, as in BERT: the norm's result goes on.
+  EXPECT_EQ(annotations(kTransformer +
+                        "%t: float32[3, 2] = add(%n, %m)\n"
+                        "%o: float32[3, 2] = layer_norm(%t, %c, %c) {eps = 1.0, dims = 1}\n"
+                        "%p: float32[3, 2] = linear(%o, %w, none)\n return %p }"),
+            "y: => affine\n"
+            "l: y=affine w=channel0\n"
+            "m: n=affine w=channel0\n"
+            "o: => affine\n"
+            "p: o=affine w=channel0 => affine\n");
+}
+
+// c' = f c + i g, h = o tanh(c'): nothing is quantized but what the layers read.
+TEST(FloatValues, StatesOfCellsStayInFloat) {
+  EXPECT_EQ(annotations("graph {\n input %x: float32[1, 2]\n input %c: float32[1, 2]\n"
+                        " constant %w: float32[2, 2] = hex 0000803f0000803f0000803f0000803f\n"
+                        " constant %v: float32[2, 2] = hex 0000803f0000803f0000803f0000803f\n"
+                        " %a: float32[1, 2] = linear(%x, %w, none)\n"
+                        " %b: float32[1, 2] = linear(%x, %v, none)\n"
+                        " %f: float32[1, 2] = sigmoid(%a)\n %i: float32[1, 2] = sigmoid(%b)\n"
+                        " %g: float32[1, 2] = tanh(%b)\n"
+                        " %p: float32[1, 2] = mul(%f, %c)\n %q: float32[1, 2] = mul(%i, %g)\n"
+                        " %n: float32[1, 2] = add(%p, %q)\n"
+                        " %t: float32[1, 2] = tanh(%n)\n %h: float32[1, 2] = mul(%f, %t)\n"
+                        " %y: float32[1, 2] = linear(%h, %w, none)\n return %n, %y }"),
+            "x: => affine\n"
+            "a: x=affine w=channel0\n"
+            "b: x=affine v=channel0\n"
+            "y: h=affine w=channel0 => affine\n");
+}
+
 TEST(FloatValues, AreExplained) {
   const auto parsed = parse(
       "graph {\n input %x: float32[2]\n %e: bool[2] = ne(%x, %x)\n %s: float32[2] = tanh(%x)\n"

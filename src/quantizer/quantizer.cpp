@@ -146,11 +146,12 @@ void spare_float_values(const Graph& graph, NodeId id, const FloatValues& floats
   Annotation annotation = *annotations.node(id);
   const Node& node = graph.node(id);
   const bool on_floats = std::ranges::any_of(node.inputs, [&](ValueId operand) {
-    return operand != kNone && floats.is_float_operand(operand);
+    return operand != kNone && floats.is_float_operand(node, operand);
   });
   const bool gives_float = std::ranges::any_of(
       node.outputs, [&](ValueId value) { return floats.reason(value) != FloatReason::None; });
-  if (on_floats && gives_float) return annotations.clear(id);
+  const bool shares = annotation.output && std::holds_alternative<SharedSpec>(*annotation.output);
+  if (on_floats && (gives_float || shares)) return annotations.clear(id);
   if (on_floats) annotation.inputs.clear();
   if (gives_float) annotation.output.reset();
   annotations.set(id, std::move(annotation));
