@@ -30,6 +30,7 @@ constexpr std::array kPasses{
     Pass{"erase_identities", &erase_identities, false},
     Pass{"fold_constants", &fold_constants, true},
     Pass{"fold_batch_norm", &fold_batch_norm, true},
+    Pass{"recognize_functions", &recognize_functions, true},
     Pass{"fuse_activations", &fuse_activations, false},
     Pass{"arrange_reductions", &arrange_reductions, true},
     Pass{"widen_images", &widen_images, true},

@@ -28,6 +28,7 @@ const std::map<std::string, Status (*)(Graph&)>& passes() {
       {"fold_constants", &fold_constants},
       {"fold_batch_norm", &fold_batch_norm},
       {"fuse_activations", &fuse_activations},
+      {"recognize_functions", &recognize_functions},
       {"fold_qdq", &fold_qdq},
       {"assign_layouts", &assign_layouts},
       {"arrange_reductions", &arrange_reductions},

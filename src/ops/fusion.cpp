@@ -7,6 +7,7 @@
 #include "ops/common.hpp"
 #include "ops/evaluate.hpp"
 #include "ops/ops.hpp"
+#include "ops/written_out.hpp"
 
 namespace enn {
 namespace {
@@ -111,7 +112,13 @@ std::vector<NodeId> fused_followers(const Graph& graph, NodeId node) {
     followers.push_back(next);
     next = only_reader(graph, next);
   }
-  if (next == kNone) return followers;
+  if (next == kNone) {
+    const ValueId result = graph.node(followers.empty() ? node : followers.back()).outputs[0];
+    const auto function = written_out_function(graph, result);
+    if (function && has_epilogue(graph, node))
+      followers.insert(followers.end(), function->nodes.begin(), function->nodes.end());
+    return followers;
+  }
   const Op op = graph.node(next).op;
   const bool follows = is_activation(graph.node(next)) ||
                        (is_epilogue_function(op) && has_epilogue(graph, node) &&

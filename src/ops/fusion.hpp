@@ -15,7 +15,8 @@ namespace enn {
 
 // The nodes behind `node` that run in its epilogue, in the order of execution: a batch norm over
 // its output channels, then relu, a clamp that begins at 0, or behind a layer an epilogue function,
-// each the only reader of the value before it.
+// each the only reader of the value before it. A function that is written out (written_out.hpp)
+// follows with all of its nodes.
 [[nodiscard]] std::vector<NodeId> fused_followers(const Graph& graph, NodeId node);
 
 // A function that a layer applies to its sums ahead of rounding: ConvFunction of

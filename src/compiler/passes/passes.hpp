@@ -19,6 +19,8 @@ namespace enn {
 // Batch norm in inference becomes part of the convolution before it, else a multiplication and an
 // addition.
 [[nodiscard]] Status fold_batch_norm(Graph& graph);
+// A function that is written out as its arithmetic (ops/written_out.hpp) becomes the operator.
+[[nodiscard]] Status recognize_functions(Graph& graph);
 // relu and clamp become the activation range of the convolution, linear, add, sub or mul that they
 // follow.
 [[nodiscard]] Status fuse_activations(Graph& graph);
