@@ -39,6 +39,11 @@ def quantization_of_values(quantized: torch.fx.GraphModule) -> dict[str, tuple]:
     return found
 
 
+def raised(scales: float | list[float]) -> float | list[float]:
+    """Scales with upstream's floor."""
+    return [max(scale, EPS) for scale in scales] if isinstance(scales, list) else max(scales, EPS)
+
+
 def observe_as_upstream(model: torch.fx.GraphModule) -> None:
     """Extremes of activations, weights from -128."""
 
@@ -85,7 +90,9 @@ def test_scales_and_zero_points_equal_upstreams(name: str, per_channel: bool) ->
     averages = {"adaptive_avg_pool2d", "flatten"}
     assert averages <= shared
     compared = shared - around_adds - averages
-    different = {key: (ours[key], upstream[key]) for key in compared if ours[key] != upstream[key]}
+    # Upstream's smallest scale is larger than those of small weights.
+    floored = {key: (raised(scales), zero_points) for key, (scales, zero_points) in ours.items()}
+    different = {key: (floored[key], upstream[key]) for key in compared if floored[key] != upstream[key]}
     assert different == {}
 
 
