@@ -34,6 +34,7 @@ class SmallWeights(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.norm, self.second = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 4, 3)
+        assert self.norm.running_var is not None
         self.norm.running_var.fill_(1e8)
         self.norm.bias.data.fill_(1e-4)
 
