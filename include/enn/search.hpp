@@ -44,11 +44,11 @@ struct SearchOptions {
 
 // A layer that may be left in float.
 struct SearchLayer {
-  std::string name;
+  std::string name;                  // of the node that gives its result
   std::vector<std::string> modules;  // exclude_module() of its nodes where that names one alone
   std::vector<std::string> nodes;    // exclude_node() of the others
   double contribution = 0;           // to the error of the outputs
-  std::uint64_t macs = 0;
+  std::uint64_t macs = 0;            // multiplications of one sample
 };
 
 // The layers of a quantized graph that the report is of, in the order in which they are left in
@@ -58,21 +58,21 @@ struct SearchLayer {
 
 // A step of the search that made the metric better, or kept it with a layer less in float.
 struct SearchDecision {
-  std::string what;
-  std::string why;
-  double metric_before = 0;
-  double metric_after = 0;
+  std::string what;          // such as "observer percentile for convolutions"
+  std::string why;           // a sentence
+  double metric_before = 0;  // of the best configuration before it
+  double metric_after = 0;   // of the configuration with it
 };
 
 // What a search ends with.
 struct SearchOutcome {
-  EnnQuantizer quantizer{};
-  double float_metric = 0;
-  double metric = 0;
-  double bound = 0;
-  std::size_t evaluations = 0;      // those that were read from a file included
-  std::vector<SearchLayer> layers;  // left in float by the search
-  std::vector<SearchDecision> decisions;
+  EnnQuantizer quantizer{};               // the configuration that was found
+  double float_metric = 0;                // of the float model
+  double metric = 0;                      // of the quantized model
+  double bound = 0;                       // what the metric had to reach
+  std::size_t evaluations = 0;            // those that were read from a file included
+  std::vector<SearchLayer> layers;        // left in float by the search
+  std::vector<SearchDecision> decisions;  // in their order
 
   // The quantizer's configuration with what was decided; EnnQuantizer::from_json() reads it.
   [[nodiscard]] std::string recipe() const;
@@ -81,6 +81,7 @@ struct SearchOutcome {
 // The search, step by step: it says what is to be measured next, and is told.
 class AccuracySearch {
  public:
+  // What the search asks for.
   enum class Step : std::uint8_t {
     MeasureFloat,  // tell() the float model's metric
     Evaluate,      // tell() that of the model that quantizer() makes
@@ -88,9 +89,12 @@ class AccuracySearch {
     Done,          // outcome()
   };
 
+  // An error when the options contradict each other, or their file is of another search.
   [[nodiscard]] static Result<AccuracySearch> create(SearchOptions options);
 
+  // What is to be done next.
   [[nodiscard]] Step step() const { return step_; }
+  // The configuration that the step is about.
   [[nodiscard]] const EnnQuantizer& quantizer() const { return quantizer_; }
   // In words: "observer histogram", "16 layers in float".
   [[nodiscard]] const std::string& trial() const { return trial_; }
@@ -100,6 +104,7 @@ class AccuracySearch {
   // One line for people: a bar, what is tried, and how long it will take after `seconds`.
   [[nodiscard]] std::string status(double seconds) const;
 
+  // The metric that was measured; an error when it is not finite, or the file cannot be written.
   [[nodiscard]] Status tell(double metric);
   // As search_layers() gives them.
   [[nodiscard]] Status tell(std::vector<SearchLayer> layers);
@@ -156,8 +161,8 @@ using EvaluateModel = std::function<Result<double>(const RunModel& run)>;
 
 // What quantize_within() found.
 struct SearchResult {
-  SearchOutcome outcome;
-  QuantizedModel quantized;
+  SearchOutcome outcome;            // the configuration and its metric
+  QuantizedModel quantized;         // the model that it makes
   std::uint64_t macs = 0;           // of the model
   std::uint64_t macs_in_float = 0;  // those of layers that do not run in 8 bits
 };
