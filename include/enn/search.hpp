@@ -104,7 +104,7 @@ class AccuracySearch {
   // One line for people: a bar, what is tried, and how long it will take after `seconds`.
   [[nodiscard]] std::string status(double seconds) const;
 
-  // The metric that was measured; an error when it is not finite, or the file cannot be written.
+  // The metric that was measured; an error when it is NaN, or the file cannot be written.
   [[nodiscard]] Status tell(double metric);
   // As search_layers() gives them.
   [[nodiscard]] Status tell(std::vector<SearchLayer> layers);
