@@ -43,7 +43,7 @@ Status check_files(const Options& options) {
 
 Result<FileKind> kind_of_file(const std::string& path) {
   ENN_ASSIGN(const MappedFile file, MappedFile::open(path));
-  const auto kind = kind_of(file.bytes());
+  auto kind = kind_of(file.bytes());
   if (!kind.ok()) return error(kind.status().code(), path, ": ", kind.status().message());
   return kind;
 }

@@ -57,7 +57,7 @@ class WeightRounder(_LayerModule):
         tensor = _tensor(model, self._weight)
         rounded = torch.tensor(self.core.rounded(tensor, *self._quantization())).reshape(tensor.shape)
         model.graph.erase_node(node)
-        _replace(model, weight, rounded_name(str(node.target)), rounded)
+        weight.replace_all_uses_with(_parameter(model, weight, rounded_name(str(node.target)), rounded))
 
 
 class BiasCorrector(_LayerModule):
@@ -74,9 +74,9 @@ class BiasCorrector(_LayerModule):
         assert isinstance(bias, Node)
         rounded = torch.tensor(_core.nearest_weight(_tensor(model, self._rounded), *self._quantization()))
         corrected = self.core.corrected(_tensor(model, str(bias.target)), _tensor(model, self._weight), rounded)
-        node.replace_all_uses_with(bias)
+        # Other layers may read the same bias.
+        node.replace_all_uses_with(_parameter(model, bias, f"{node.target}_bias", torch.tensor(corrected)))
         model.graph.erase_node(node)
-        _replace(model, bias, f"{node.target}_bias", torch.tensor(corrected))
 
 
 def rounded_name(rounder: str) -> str:
@@ -89,12 +89,13 @@ def _tensor(model: GraphModule, name: str) -> torch.Tensor:
     return tensor
 
 
-def _replace(model: GraphModule, constant: Node, name: str, tensor: torch.Tensor) -> None:
+def _parameter(model: GraphModule, constant: Node, name: str, tensor: torch.Tensor) -> Node:
+    """A new parameter that is read where `constant` is."""
     model.register_parameter(name, torch.nn.Parameter(tensor, requires_grad=False))
     with model.graph.inserting_before(constant):
-        replacement = model.graph.get_attr(name)
-    replacement.meta = dict(constant.meta)
-    constant.replace_all_uses_with(replacement)
+        parameter = model.graph.get_attr(name)
+    parameter.meta = dict(constant.meta)
+    return parameter
 
 
 def insert_rounders(
@@ -105,7 +106,7 @@ def insert_rounders(
         values, weight = layer.args[:2]
         assert isinstance(weight, Node)
         observer = observers.get((weight, layer))
-        if observer is None or (values, layer) not in observers:
+        if observer is None or (values, layer) not in observers or len(weight.users) > 1:
             continue
         module = WeightRounder(rounding, layer.name, str(weight.target), observer)
         _insert(model, layer, weight, _rounder_name(layer), module)

@@ -389,7 +389,9 @@ bool AccuracySearch::choose_layers(const Trial& best) {
   }
   // The dearest first. The last that was added is needed, as far as the search knows.
   std::vector<SearchLayer> tried(excluded.begin(), excluded.end() - 1);
-  std::ranges::stable_sort(tried, std::ranges::greater{}, &SearchLayer::macs);
+  std::ranges::sort(tried, [](const SearchLayer& a, const SearchLayer& b) {
+    return a.macs != b.macs ? a.macs > b.macs : a.name < b.name;
+  });
   for (const SearchLayer& layer : tried) {
     if (evaluations_ >= options_.max_evaluations) break;
     std::vector<SearchLayer> fewer = excluded;
