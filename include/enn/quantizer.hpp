@@ -39,9 +39,8 @@ class EnnQuantizer {
   // ("convolution", "aten.conv2d.default"), of what modules of the eager model compute whose path
   // ("features.0.conv") or class ("torch.nn.Linear") matches a pattern, modules in them included,
   // or of nodes by name. Name wins over module, module over operator. Patterns are text with '*'
-  // and
-  // '?', or a regular expression after "re:"; ":OPERATOR" after that of a module ("head:linear")
-  // chooses an operator in it. Unknown names are errors that list the known.
+  // and '?', or a regular expression after "re:"; ":OPERATOR" after that of a module
+  // ("head:linear") chooses an operator in it. Unknown names are errors that list the known.
   [[nodiscard]] Status set_observer(std::string_view observer);
   [[nodiscard]] Status set_observer_for_operator(std::string_view op, std::string_view observer);
   [[nodiscard]] Status set_observer_for_node(std::string_view pattern, std::string_view observer);

@@ -1,7 +1,7 @@
 """What quantization costs a model, layer by layer: the core measures, this imports the models."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy
@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 
 from openenn import _core, fx, pt2e
 from openenn.quantizer import EnnQuantizer
+from openenn.samples import arguments_of, first_sample
 
 __all__ = ["AnalysisReport", "analyze"]
 
@@ -66,30 +67,20 @@ def analyze(
     with the float model's. With `sensitivity` the layers are ranked by what each makes in the outputs when it alone is
     quantized, on so many samples.
     """
-    if isinstance(samples, Iterator):
-        raise _core.InvalidArgumentError(
-            "samples are read twice, to calibrate and to measure: give a list or a DataLoader, not an iterator"
-        )
-    first = next(iter(samples), None)
-    if first is None:
-        raise _core.InvalidArgumentError("there is no sample to measure on")
-    prepared = pt2e.prepare_pt2e(_module(model, _arguments(first)), quantizer or EnnQuantizer(), threads)
+    first = first_sample(samples, "twice, to calibrate and to measure", "measure")
+    prepared = pt2e.prepare_pt2e(_module(model, arguments_of(first)), quantizer or EnnQuantizer(), threads)
     floats = fx.import_module(prepared.module).graph
     if quantized is None:
         for sample in samples:
-            prepared(*_arguments(sample))
+            prepared(*arguments_of(sample))
         quantized = pt2e.convert_pt2e(prepared)
     analysis = _core.Analysis.of_graphs(floats, fx.import_converted(quantized).graph, prepared.threads, sensitivity)
     for sample in samples:
-        arguments = _arguments(sample)
+        arguments = arguments_of(sample)
         analysis.run(_tensors(arguments))
         for name, program in (programs or {}).items():
             analysis.compare(name, _tensors(program(*arguments)))
     return AnalysisReport(analysis.report())
-
-
-def _arguments(sample: Any) -> tuple[Any, ...]:
-    return tuple(sample) if isinstance(sample, (tuple, list)) else (sample,)
 
 
 def _tensors(values: Any) -> list[Any]:

@@ -1,5 +1,6 @@
 """Bias correction and learned rounding in torchao's flow: the core's arithmetic in modules among its observers."""
 
+from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
 
@@ -98,15 +99,24 @@ def _parameter(model: GraphModule, constant: Node, name: str, tensor: torch.Tens
     return parameter
 
 
+def _observed_layers(
+    layers: list[tuple[Node, Any]], observers: dict[Any, ObserverBase]
+) -> Iterator[tuple[Node, Any, Node, ObserverBase]]:
+    """Of layers whose input and weight are observed: the layer, what the core has for it, the weight, its observer."""
+    for layer, core in layers:
+        values, weight = layer.args[:2]
+        assert isinstance(weight, Node)
+        observer = observers.get((weight, layer))
+        if observer is not None and (values, layer) in observers:
+            yield layer, core, weight, observer
+
+
 def insert_rounders(
     model: GraphModule, layers: list[tuple[Node, "_core.WeightRounding"]], observers: dict[Any, ObserverBase]
 ) -> None:
     """Puts a rounder before each layer whose weight is observed; `observers` are torchao's, of edges and nodes."""
-    for layer, rounding in layers:
-        values, weight = layer.args[:2]
-        assert isinstance(weight, Node)
-        observer = observers.get((weight, layer))
-        if observer is None or (values, layer) not in observers or len(weight.users) > 1:
+    for layer, rounding, weight, observer in _observed_layers(layers, observers):
+        if len(weight.users) > 1:
             continue
         module = WeightRounder(rounding, layer.name, str(weight.target), observer)
         _insert(model, layer, weight, _rounder_name(layer), module)
@@ -129,12 +139,10 @@ def insert_correctors(
     model: GraphModule, layers: list[tuple[Node, "_core.BiasCorrection"]], observers: dict[Any, ObserverBase]
 ) -> None:
     """Puts a corrector before each layer whose weight is observed, after its rounder; `observers` as before."""
-    for layer, correction in layers:
-        values, weight, bias = layer.args[:3]
-        assert isinstance(weight, Node)
+    for layer, correction, weight, observer in _observed_layers(layers, observers):
+        bias = layer.args[2]
         assert isinstance(bias, Node)
-        observer = observers.get((weight, layer))
-        if observer is None or (values, layer) not in observers or (bias, layer) in observers:
+        if (bias, layer) in observers:
             continue
         name = _rounder_name(layer)
         rounded = rounded_name(name) if hasattr(model, name) else str(weight.target)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 
 from openenn import _core, fx, pt2e
 from openenn.quantizer import EnnQuantizer
+from openenn.samples import arguments_of, first_sample
 
 __all__ = ["Quantized", "quantize"]
 
@@ -66,14 +67,8 @@ def quantize(
     nothing is searched. `resume` is a file that keeps each evaluation, for a search that was interrupted or that gets
     another bound.
     """
-    if isinstance(calibration, Iterator):
-        raise _core.InvalidArgumentError(
-            "samples are read once for each configuration: give a list or a DataLoader, not an iterator"
-        )
-    first = next(iter(calibration), None)
-    if first is None:
-        raise _core.InvalidArgumentError("there is no sample to calibrate on")
-    flow = _Flow(_exported(model, inputs or _arguments(first)), calibration, threads)
+    first = first_sample(calibration, "once for each configuration", "calibrate")
+    flow = _Flow(_exported(model, inputs or arguments_of(first)), calibration, threads)
     if recipe is not None or evaluate is None:
         chosen = _of_recipe(recipe) if recipe is not None else (quantizer or EnnQuantizer())
         text = chosen.to_json() if recipe is None else _recipe_text(recipe)
@@ -129,7 +124,7 @@ class _Flow:
         analysis = _core.Analysis.of_graphs(floats, quantized, self._threads, _core.RANKING_SAMPLES)
         step = max(1, self._count // _core.RANKING_SAMPLES)
         for sample in islice(self._calibration, 0, step * _core.RANKING_SAMPLES, step):
-            analysis.run([leaf.detach().contiguous() for leaf in pytree.tree_leaves(_arguments(sample))])
+            analysis.run([leaf.detach().contiguous() for leaf in pytree.tree_leaves(arguments_of(sample))])
         return analysis.report(), quantized
 
     def fingerprint(self) -> str:
@@ -150,13 +145,9 @@ class _Flow:
         prepared = pt2e.prepare_pt2e(self._module(), EnnQuantizer.from_json(quantizer.to_json()), self._threads)
         self._count = 0
         for sample in self._calibration:
-            prepared(*_arguments(sample))
+            prepared(*arguments_of(sample))
             self._count += 1
         return prepared
-
-
-def _arguments(sample: Any) -> tuple[Any, ...]:
-    return tuple(sample) if isinstance(sample, (tuple, list)) else (sample,)
 
 
 def _exported(model: torch.nn.Module | ExportedProgram, arguments: tuple[Any, ...]) -> ExportedProgram | GraphModule:

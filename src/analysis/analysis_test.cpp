@@ -15,26 +15,11 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::hex;
 using testing::program_of;
+using testing::random_floats;
 
 constexpr std::uint32_t kSeed = 20;
-
-std::vector<float> random_floats(std::size_t count, std::mt19937& random) {
-  std::normal_distribution<float> normal;
-  std::vector<float> out(count);
-  for (float& value : out) value = normal(random);
-  return out;
-}
-
-std::string hex(const std::vector<float>& values) {
-  std::string out;
-  for (const std::byte byte : std::as_bytes(std::span(values))) {
-    constexpr const char* kDigits = "0123456789abcdef";
-    out += kDigits[std::to_integer<int>(byte) / 16];
-    out += kDigits[std::to_integer<int>(byte) % 16];
-  }
-  return out;
-}
 
 // Four convolutions of four channels, a relu after each but the last. Channel 1 of the second has
 // `factor` times its size, and the third takes it back.

@@ -251,6 +251,14 @@ bool is_float_value(const Graph& graph, ValueId id) {
   return dtype == DType::Float32 || dtype == DType::Float16;
 }
 
+bool moves_one(const Graph& graph, const Node& node) {
+  const auto floats =
+      std::ranges::count_if(node.inputs, [&](ValueId id) { return is_float_value(graph, id); });
+  return floats == 1 && is_float_value(graph, node.inputs[0]) && moves_elements(graph, node);
+}
+
+bool is_elementwise(Op op) { return family(op) == "unary" || family(op) == "binary"; }
+
 namespace {
 
 // Specs for the float operands and none for the result; nothing where the node computes no floats

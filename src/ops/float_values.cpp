@@ -33,13 +33,6 @@ bool selects(const Graph& graph, const Node& node) {
   }
 }
 
-// Moves the elements of one float operand.
-bool moves_one(const Graph& graph, const Node& node) {
-  const auto floats = std::ranges::count_if(
-      node.inputs, [&](ValueId id) { return id != kNone && is_float_value(graph, id); });
-  return floats == 1 && is_float_value(graph, node.inputs[0]) && moves_elements(graph, node);
-}
-
 // Whether the elements of a constant differ. What is not known yet may.
 bool varies(const Graph& graph, ValueId id) {
   if (id == kNone) return false;

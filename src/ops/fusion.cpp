@@ -155,9 +155,7 @@ bool is_scaled_by_reader(const Graph& graph, NodeId concat) {
 
 std::vector<ValueId> elementwise_operands(const Graph& graph, const Node& node) {
   std::vector<ValueId> operands;
-  const std::string_view name = family(node.op);
-  if ((name != "unary" && name != "binary") || node.outputs.size() != 1 ||
-      !is_evaluable(graph, node)) {
+  if (!is_elementwise(node.op) || node.outputs.size() != 1 || !is_evaluable(graph, node)) {
     return operands;
   }
   const TensorType& type = graph.value(node.outputs[0]).type;

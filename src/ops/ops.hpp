@@ -58,6 +58,11 @@ inline constexpr std::size_t kResidual = 3;
   return traits(graph, node).quantized == QuantizedForm::Moves;
 }
 
+// Moves the elements of one float operand; the others say where to.
+[[nodiscard]] bool moves_one(const Graph& graph, const Node& node);
+// A function of one operand's elements, or of two's.
+[[nodiscard]] bool is_elementwise(Op op);
+
 // Writes the program steps that compute `node`. Precondition: all compiler passes have run.
 [[nodiscard]] Status lower(const Graph& graph, const Node& node, ProgramBuilder& builder);
 

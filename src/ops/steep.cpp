@@ -127,8 +127,8 @@ bool jumps(const Graph& graph, const Node& node, std::size_t operand) {
 
 bool passes_steepness(const Graph& graph, const Node& node) {
   const std::string_view name = family(node.op);
-  return name == "unary" || name == "binary" || name == "where" || name == "convert" ||
-         node.op == Op::MatMul || moves_elements(graph, node);
+  return is_elementwise(node.op) || name == "where" || name == "convert" || node.op == Op::MatMul ||
+         moves_elements(graph, node);
 }
 
 }  // namespace enn

@@ -1,26 +1,13 @@
 #include "ops/streams.hpp"
 
 #include <algorithm>
-#include <string_view>
+#include <utility>
 
 #include "ops/common.hpp"
 #include "ops/ops.hpp"
 
 namespace enn {
 namespace {
-
-// An identity, or one that moves the elements of its first operand.
-bool passes_on(const Graph& graph, const Node& node) {
-  if (node.op == Op::Identity) return true;
-  const auto floats = std::ranges::count_if(
-      node.inputs, [&](ValueId id) { return id != kNone && is_float_value(graph, id); });
-  return floats == 1 && is_float_value(graph, node.inputs[0]) && moves_elements(graph, node);
-}
-
-bool is_elementwise(const Node& node) {
-  const std::string_view name = family(node.op);
-  return name == "unary" || name == "binary";
-}
 
 // x - mean(x), with which a norm begins that is written as its arithmetic.
 bool centres(const Graph& graph, const Node& node) {
@@ -46,7 +33,7 @@ bool adds_computed(const Graph& graph, const Node& node) {
 // The value that `id` is a part or another order of.
 ValueId moved_from(const Graph& graph, ValueId id) {
   const Node* producer = graph.producer(id);
-  while (producer != nullptr && passes_on(graph, *producer)) {
+  while (producer != nullptr && moves_one(graph, *producer)) {
     id = producer->inputs[0];
     producer = graph.producer(id);
   }
@@ -128,14 +115,14 @@ class Cells {
       for (const NodeId user : graph_.users(id)) {
         const Node& node = graph_.node(user);
         const bool goes_on =
-            node.op == Op::Mul || family(node.op) == "unary" || passes_on(graph_, node);
+            node.op == Op::Mul || family(node.op) == "unary" || moves_one(graph_, node);
         if (goes_on) add(node.outputs[0]);
       }
     }
   }
 
   [[nodiscard]] bool is_between_layers(const Node& node) const {
-    return is_elementwise(node) || node.op == Op::Split || passes_on(graph_, node);
+    return is_elementwise(node.op) || node.op == Op::Split || moves_one(graph_, node);
   }
 
   const Graph& graph_;
@@ -153,7 +140,7 @@ std::vector<bool> residual_streams(const Graph& graph) {
     const Node& node = graph.node(*id);
     if (node.op == Op::LayerNorm || node.op == Op::RmsNorm || centres(graph, node))
       normalized[node.inputs[0]] = true;
-    if (passes_on(graph, node) && normalized[node.outputs[0]]) normalized[node.inputs[0]] = true;
+    if (moves_one(graph, node) && normalized[node.outputs[0]]) normalized[node.inputs[0]] = true;
   }
   for (auto id = order.rbegin(); id != order.rend(); ++id) {
     const Node& node = graph.node(*id);
@@ -161,7 +148,7 @@ std::vector<bool> residual_streams(const Graph& graph) {
       stream[node.outputs[0]] = true;
       for (const ValueId input : node.inputs) stream[input] = true;
     }
-    if (passes_on(graph, node) && stream[node.outputs[0]]) stream[node.inputs[0]] = true;
+    if (moves_one(graph, node) && stream[node.outputs[0]]) stream[node.inputs[0]] = true;
   }
   // The arithmetic of a norm: the differences from the mean and their squares.
   for (const NodeId id : order) {

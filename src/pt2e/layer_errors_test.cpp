@@ -19,16 +19,11 @@
 namespace enn {
 namespace {
 
+using testing::hex;
 using testing::program_of;
+using testing::random_floats;
 
 constexpr std::uint32_t kSeed = 20;
-
-std::vector<float> random_floats(std::size_t count, std::mt19937& random) {
-  std::normal_distribution<float> normal;
-  std::vector<float> out(count);
-  for (float& value : out) value = normal(random);
-  return out;
-}
 
 TensorView view(const Shape& shape, const std::vector<float>& values) {
   return {{DType::Float32, shape}, std::as_bytes(std::span(values))};
@@ -71,16 +66,6 @@ std::string convolution(const std::string& name, const std::string& input,
   return "  %" + name + ": float32[1, " + std::to_string(channels) + ", 4, 4] = convolution(%" +
          input + ", %" + weight +
          ", none) {dilation = [1, 1], groups = 1, pads = [0, 0, 0, 0], stride = [1, 1]}\n";
-}
-
-std::string hex(const std::vector<float>& values) {
-  std::string out;
-  for (const std::byte byte : std::as_bytes(std::span(values))) {
-    constexpr const char* kDigits = "0123456789abcdef";
-    out += kDigits[std::to_integer<int>(byte) / 16];
-    out += kDigits[std::to_integer<int>(byte) % 16];
-  }
-  return out;
 }
 
 // Four convolutions, each but the last with a relu after it.

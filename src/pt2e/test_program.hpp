@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <random>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +50,24 @@ inline constexpr const char* kSmallModel = R"(graph {
   %sum: float32[1, 1, 2, 2] = add(%pool, %x)
   return %sum
 })";
+
+[[nodiscard]] inline std::vector<float> random_floats(std::size_t count, std::mt19937& random) {
+  std::normal_distribution<float> normal;
+  std::vector<float> out(count);
+  for (float& value : out) value = normal(random);
+  return out;
+}
+
+// The bytes of a constant as the text form of a graph has them.
+[[nodiscard]] inline std::string hex(const std::vector<float>& values) {
+  std::string out;
+  for (const std::byte byte : std::as_bytes(std::span(values))) {
+    constexpr const char* kDigits = "0123456789abcdef";
+    out += kDigits[std::to_integer<int>(byte) / 16];
+    out += kDigits[std::to_integer<int>(byte) % 16];
+  }
+  return out;
+}
 
 [[nodiscard]] inline TensorView view_of(const std::vector<float>& values) {
   return {{DType::Float32, {1, 1, 2, 2}}, std::as_bytes(std::span(values))};

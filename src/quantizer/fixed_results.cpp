@@ -23,7 +23,7 @@ void read_fixed_results_once(const Graph& graph, Annotations& annotations) {
         result = std::get<FixedQParamsSpec>(*annotation.output);
       continue;
     }
-    const bool joins = annotation.output && std::holds_alternative<SharedSpec>(*annotation.output);
+    const bool joins = annotation.shares();
     const auto& first = fixed[annotation.inputs[0].first];
     const bool alike = std::ranges::all_of(
         annotation.inputs, [&](const auto& input) { return fixed[input.first] == first; });

@@ -1,20 +1,12 @@
 #include "quantizer/joins.hpp"
 
 #include <algorithm>
-#include <variant>
 #include <vector>
 
 #include "ops/common.hpp"
 
 namespace enn {
 namespace {
-
-// Its result and its operands have one scale, which it passes on.
-bool shares(const Annotations& annotations, NodeId id) {
-  const auto& annotation = annotations.node(id);
-  return annotation && annotation->output &&
-         std::holds_alternative<SharedSpec>(*annotation->output);
-}
 
 bool joins(const Annotation& annotation) {
   return std::ranges::any_of(annotation.inputs, [&](const auto& input) {
@@ -34,7 +26,7 @@ void join_in_float(const Graph& graph, Annotations& annotations) {
     if (node.op == Op::Identity)
       read[node.inputs[0]] = read[node.inputs[0]] || read[node.outputs[0]];
     if (!annotations.annotated(*id)) continue;
-    if (shares(annotations, *id) && !read[node.outputs[0]]) {
+    if (annotations.node(*id)->shares() && !read[node.outputs[0]]) {
       unread[*id] = true;
       continue;
     }

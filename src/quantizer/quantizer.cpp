@@ -150,8 +150,7 @@ void spare_float_values(const Graph& graph, NodeId id, const FloatValues& floats
   });
   const bool gives_float = std::ranges::any_of(
       node.outputs, [&](ValueId value) { return floats.reason(value) != FloatReason::None; });
-  const bool shares = annotation.output && std::holds_alternative<SharedSpec>(*annotation.output);
-  if (on_floats && (gives_float || shares)) return annotations.clear(id);
+  if (on_floats && (gives_float || annotation.shares())) return annotations.clear(id);
   if (on_floats) annotation.inputs.clear();
   if (gives_float) annotation.output.reset();
   annotations.set(id, std::move(annotation));

@@ -64,6 +64,11 @@ using Spec = std::variant<QuantizationSpec, FixedQParamsSpec, SharedSpec>;
 struct Annotation {
   std::vector<std::pair<ValueId, Spec>> inputs;  // operand -> spec
   std::optional<Spec> output;
+
+  // Its result has the scale of its operands, or of another value.
+  [[nodiscard]] bool shares() const {
+    return output && std::holds_alternative<SharedSpec>(*output);
+  }
 };
 
 struct QuantizationConfig {

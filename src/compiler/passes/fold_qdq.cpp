@@ -4,7 +4,6 @@
 #include <cstring>
 #include <map>
 #include <set>
-#include <span>
 
 #include "compiler/passes/passes.hpp"
 #include "ops/common.hpp"
@@ -177,11 +176,8 @@ class QdqFolder {
       return scratch.add_constant(std::move(name), {DType::Float32, std::move(shape)},
                                   std::move(data));
     };
-    const std::vector<float> stored = stored_floats(*source.quant, source.type.dtype);
-    const auto bytes = std::as_bytes(std::span(stored));
-    const ValueId every =
-        add("stored", {256},
-            std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end()));
+    const ValueId every = add_float_constant(scratch, "stored", {256},
+                                             stored_floats(*source.quant, source.type.dtype));
     std::map<ValueId, ValueId> results;
     for (const NodeId id : function.nodes) {
       const Node& node = graph_.node(id);
