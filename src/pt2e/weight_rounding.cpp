@@ -62,8 +62,13 @@ struct WeightRounding::Row {
   double low = 0;
   double high = 0;
 
-  [[nodiscard]] double rounded(double value) const {
-    return std::clamp(std::nearbyint(value), low, high);
+  // Of the two integers around target[i] the one that is nearer to `value`. One further away could
+  // take up errors of other weights for the samples seen, and be far off where an input that they
+  // hardly show is large.
+  [[nodiscard]] double rounded(std::size_t i, double value) const {
+    const double below = std::clamp(std::floor(target[i]), low, high);
+    const double above = std::clamp(std::ceil(target[i]), low, high);
+    return std::clamp(std::nearbyint(value), below, above);
   }
 };
 
@@ -125,7 +130,7 @@ class WeightRounding::Solver {
     for (std::size_t i = size_; i-- > 0;) {
       const std::size_t at = order_[i];
       const double* const lower = &lower_[i * size_];
-      row.integers[at] = row.rounded(row.target[at] + taken[i] / lower[i]);
+      row.integers[at] = row.rounded(at, row.target[at] + taken[i] / lower[i]);
       const double left = row.target[at] - row.integers[at];
       for (std::size_t j = 0; j < i; ++j) taken[j] += left * lower[j];
     }
@@ -159,7 +164,7 @@ class WeightRounding::Solver {
       for (std::size_t i = 0; i < size_; ++i) {
         const double own = moment(i, i);
         if (!(own > 0)) continue;
-        const double step = row.rounded(row.integers[i] - slope[i] / own) - row.integers[i];
+        const double step = row.rounded(i, row.integers[i] - slope[i] / own) - row.integers[i];
         // A step that changes the error by nothing would be taken back by the next sweep.
         if (step == 0 || step * (2 * slope[i] + step * own) >= 0) continue;
         row.integers[i] += step;

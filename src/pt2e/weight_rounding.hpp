@@ -3,8 +3,9 @@
 // (w' - w) H (w' - w)^T, where H has the second moments of the layer's inputs. Weights are rounded
 // one after the other, and those that are not rounded yet take up the error (E. Frantar et al.,
 // GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers, 2023; the
-// same as L. Babai's nearest plane, 1986). Then each weight moves by whole steps as long as the
-// error falls.
+// same as L. Babai's nearest plane, 1986). Then each weight moves as long as the error falls. It
+// becomes one of the two integers around it, as in M. Nagel et al., Up or Down? Adaptive Rounding
+// for Post-Training Quantization, 2020.
 #pragma once
 
 #include <cstdint>

@@ -86,10 +86,10 @@ TEST(WeightRounding, FindsTheBestOfAllRoundings) {
     const Shape shape = {1, kInputs};
     double least = std::numeric_limits<double>::infinity();
     std::vector<float> tried(kInputs);
-    for (int number = 0; number < 5 * 5 * 5 * 5 * 5; ++number) {
-      int rest = number;
-      for (std::size_t i = 0; i < kInputs; ++i, rest /= 5) {
-        tried[i] = (std::round(weight[i] / kScale) + static_cast<float>(rest % 5 - 2)) * kScale;
+    for (unsigned number = 0; number < 1U << kInputs; ++number) {
+      for (std::size_t i = 0; i < kInputs; ++i) {
+        const float steps = weight[i] / kScale;
+        tried[i] = ((number >> i & 1U) != 0 ? std::ceil(steps) : std::floor(steps)) * kScale;
       }
       least = std::min(least, error_of(samples, weight, tried, centered));
     }
@@ -97,7 +97,7 @@ TEST(WeightRounding, FindsTheBestOfAllRoundings) {
     const double nearest =
         error_of(samples, weight, nearest_weight(weight, shape, params), centered);
     EXPECT_DOUBLE_EQ(error_of(samples, weight, learned, centered), least);
-    EXPECT_GT(nearest, 2 * least);
+    EXPECT_GT(nearest, 1.5 * least);
     EXPECT_EQ(nearest_weight(learned, shape, params), learned);
   }
 }
@@ -123,6 +123,24 @@ TEST(WeightRounding, StaysWithinTheIntegersAndRoundsToNearestWithoutSamples) {
   WeightRounding zeros(layer.graph, layer.node, false);
   zeros.add(std::vector<float>(120), serial);
   EXPECT_EQ(zeros.rounded(weight, params), nearest_weight(weight, shape, params));
+}
+
+// An input that the samples hardly show takes up no errors of others: it may be large elsewhere.
+TEST(WeightRounding, MovesNoWeightByAWholeStep) {
+  constexpr std::size_t kInputs = 24;
+  constexpr std::size_t kRows = 60;
+  const Layer layer = linear(kRows, kInputs, 3);
+  WeightRounding rounding(layer.graph, layer.node, true);
+  std::vector<float> samples = mixed(kRows, kInputs, 17);
+  for (std::size_t row = 0; row < kRows; ++row) samples[row * kInputs + 5] *= 1e-3F;
+  SerialParallel serial;
+  rounding.add(samples, serial);
+  const std::vector<float> weight = numbers(3 * kInputs, 19);
+  const QuantParams params = {{0.1F, 0.2F, 0.05F}, {0, 0, 0}, 0, -128, 127};
+  const std::vector<float> learned = rounding.rounded(weight, params);
+  EXPECT_NE(learned, nearest_weight(weight, {3, kInputs}, params));
+  for (std::size_t i = 0; i < weight.size(); ++i)
+    EXPECT_LT(std::abs(learned[i] - weight[i]), params.scales[i / kInputs] * 1.0001F) << i;
 }
 
 TEST(WeightRounding, MomentsMergeAndDoNotDependOnThreads) {
