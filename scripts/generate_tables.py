@@ -103,6 +103,7 @@ TRAINED = {
     "float": None,
     "Q/DQ": "openenn",
     ".pte": "openenn",
+    "repair": "openenn_repair",
     "XNNPACK": "xnnpack",
     "upstream": "upstream",
     "x86": "x86",
@@ -122,7 +123,7 @@ def trained() -> str:
             return "fails" if "error" in figures else "–"
         first = metric == next(iter(result["metrics"]["float"]))
         share = figures.get("MACs in float") or 0.0
-        note = f" ({share:.0%} in float)" if first and column != ".pte" and share >= 0.005 else ""
+        note = f" ({share:.0%} in float)" if first and column not in (".pte", "repair") and share >= 0.005 else ""
         return format(value, ".1f" if metric.startswith("SQNR") else ".3f") + note
 
     rows = [

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <iostream>
+#include <optional>
 
 #include "common.hpp"
+#include "enn/repair.hpp"
 #include "output.hpp"
 #include "quantize_within.hpp"
 #include "quantizer_options.hpp"
@@ -89,6 +91,57 @@ Status quantize_by_search(const Options& options, const ExportedProgram& program
   return {};
 }
 
+Status report_model(const Options& options, const QuantizedModel& quantized,
+                    std::uint64_t observed) {
+  const std::string hash = quantized.encodings_hash();
+  if (options.run.json) {
+    print_json({{"output", options.output},
+                {"pte", options.pte},
+                {"samples", observed},
+                {"encodings_hash", hash}});
+    return {};
+  }
+  std::ostream& report = report_stream(outputs_of(options));
+  for (const std::string& path : {options.output, options.pte, options.save_encodings}) {
+    if (!path.empty()) report << path << '\n';
+  }
+  report << observed << " calls observed; encodings " << hash << '\n';
+  return {};
+}
+
+Status quantize_with_repairs(const Options& options, const ExportedProgram& program,
+                             const EnnQuantizer& quantizer, const ModelOptions& model_options) {
+  if (!options.save_statistics.empty() || !options.quantizer.resume.empty() ||
+      !options.quantizer.encodings.empty()) {
+    return error(Code::InvalidArgument,
+                 "--repair looks at the samples several times and changes weights: --resume, "
+                 "--encodings and --save-statistics are for a calibration without it");
+  }
+  if (options.data.path.empty())
+    return error(Code::InvalidArgument, "--repair needs samples: give --calibration");
+  std::uint64_t observed = 0;
+  const FeedSamples feed = [&](const RunModel& model, std::size_t most) {
+    std::uint64_t calls = 0;
+    const RunModel counted = [&](std::span<const TensorView> inputs) {
+      ++calls;
+      return model(inputs);
+    };
+    ENN_TRY(feed_samples(program, options.data, counted, most, /*shown=*/most == 0));
+    observed = std::max(observed, calls);
+    return Status();
+  };
+  std::optional<Progress> progress;
+  const auto show = [&](std::size_t done, std::size_t count) {
+    if (!progress) progress.emplace("searching ranges", count);
+    if (done > 0) progress->advance();
+    if (done == count) progress.reset();
+  };
+  ENN_ASSIGN(const QuantizedModel quantized,
+             quantize_repaired(program, quantizer, feed, model_options, show));
+  ENN_TRY(write_model(options, quantized));
+  return report_model(options, quantized, observed);
+}
+
 Status quantize(const Options& options) {
   ENN_TRY(check_files(options));
   ENN_TRY(check_search_options(options.search));
@@ -109,6 +162,7 @@ Status quantize(const Options& options) {
   ModelOptions model_options;
   model_options.threads = options.run.threads;
   model_options.isa = options.run.isa;
+  if (quantizer.repairs()) return quantize_with_repairs(options, program, quantizer, model_options);
   ENN_ASSIGN(PreparedModel prepared, prepare_pt2e(program, quantizer, model_options));
   ENN_TRY(take_ranges(options.quantizer, prepared));
   if (!options.data.path.empty()) {
@@ -120,20 +174,7 @@ Status quantize(const Options& options) {
   if (!model_is_written) return {};
   ENN_ASSIGN(const QuantizedModel quantized, convert_pt2e(prepared));
   ENN_TRY(write_model(options, quantized));
-  const std::string hash = quantized.encodings_hash();
-  if (options.run.json) {
-    print_json({{"output", options.output},
-                {"pte", options.pte},
-                {"samples", prepared.samples()},
-                {"encodings_hash", hash}});
-  } else {
-    std::ostream& report = report_stream(outputs_of(options));
-    for (const std::string& path : {options.output, options.pte, options.save_encodings}) {
-      if (!path.empty()) report << path << '\n';
-    }
-    report << prepared.samples() << " calls observed; encodings " << hash << '\n';
-  }
-  return {};
+  return report_model(options, quantized, prepared.samples());
 }
 
 }  // namespace
@@ -174,6 +215,7 @@ void add_quantize(CLI::App& app, Action& action) {
       "  enn quantize model.pt2 --resume part1.json --resume part2.json -o model_a8w8.pt2\n"
       "  enn quantize model.pt2 -o q.pt2 --calibration c.npz --observer histogram \\\n"
       "      --observer 'aten.linear.default=mse' --exclude classifier\n"
+      "  enn quantize model.pt2 -o q.pt2 --calibration photos/ --repair\n"
       "  enn quantize model.pt2 -o q.pt2 --calibration train/ --evaluation-data val/ \\\n"
       "      --max-drop 0.01 --save-recipe recipe.json");
   command.callback([options, &action] { action = [options] { return quantize(*options); }; });

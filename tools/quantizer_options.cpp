@@ -93,6 +93,11 @@ void add_quantizer_options(CLI::App& command, QuantizerArguments& options) {
                   "How weights are rounded: nearest, or learned from the calibration data")
       ->group("Quantization");
   command
+      .add_flag("--repair", options.repair,
+                "Equalize channels, learn the rounding of weights, and choose ranges by the error "
+                "of the outputs: takes minutes")
+      ->group("Quantization");
+  command
       .add_option("--exclude", options.excluded,
                   "Leave in float: an operator, a pattern of node names, modules by path "
                   "(features.0.conv) or class (torch.nn.Linear), or an operator in them "
@@ -130,6 +135,7 @@ Result<EnnQuantizer> make_quantizer(const Graph& graph, const QuantizerArguments
   if (!options.weight_rounding.empty()) {
     ENN_TRY(quantizer.set_weight_rounding(options.weight_rounding));
   }
+  if (options.repair) quantizer.set_repair(true);
   for (const std::string& observer : options.observers) {
     ENN_TRY(apply_observer(graph, observer, quantizer));
   }

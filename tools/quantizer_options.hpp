@@ -16,6 +16,7 @@ struct QuantizerArguments {
   bool upstream = false;
   bool keep_biases = false;
   std::string weight_rounding;
+  bool repair = false;
   std::vector<std::string> resume;
   std::string encodings;
 };

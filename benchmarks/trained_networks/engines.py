@@ -25,18 +25,24 @@ class Quantized:
     figures: dict[str, Any]
 
 
-def _openenn(network: TrainedNetwork) -> Quantized:
-    inputs = network.calibration[0]
-    quantized = common.quantize(network.model, network.calibration, inputs)
-    partitioner = EnnPartitioner()
-    edge = common.lower(quantized, inputs, partitioner)
-    calls, outside = calls_of(edge)
+def _function_of(edge: Any) -> Function:
+    """A lowered model as a `.pte` in ExecuTorch's runtime, called like the module."""
     pte = common.Pte(edge.to_executorch().buffer)
 
     def run(*values: torch.Tensor) -> Any:
         outputs = pte.outputs(*values)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
+    return run
+
+
+def _openenn(network: TrainedNetwork) -> Quantized:
+    inputs = network.calibration[0]
+    quantized = common.quantize(network.model, network.calibration, inputs)
+    partitioner = EnnPartitioner()
+    edge = common.lower(quantized, inputs, partitioner)
+    calls, outside = calls_of(edge)
+    run = _function_of(edge)
     figures = {
         "MACs in float": share_in_float(quantized, inputs),
         "delegate calls": calls,
@@ -60,12 +66,7 @@ def _openenn_max_drop(network: TrainedNetwork) -> Quantized:
 
     start = time.perf_counter()
     found = openenn.quantize(network.model, network.calibration, worst_share, max_drop=0.01)
-    pte = common.Pte(common.lower(found.module, inputs).to_executorch().buffer)
-
-    def run(*values: torch.Tensor) -> Any:
-        outputs = pte.outputs(*values)
-        return outputs[0] if len(outputs) == 1 else tuple(outputs)
-
+    run = _function_of(common.lower(found.module, inputs))
     figures = {
         "MACs in float": found.macs_in_float / found.macs,
         "evaluations": found.evaluations,
@@ -73,6 +74,15 @@ def _openenn_max_drop(network: TrainedNetwork) -> Quantized:
         "decisions": [decision["what"] for decision in found.decisions],
     }
     return Quantized({"max_drop": run}, figures)
+
+
+def _openenn_repair(network: TrainedNetwork) -> Quantized:
+    """The whole model in 8 bits, with the repairs of openenn.quantize()."""
+    start = time.perf_counter()
+    found = openenn.quantize(network.model, network.calibration, repair=True)
+    seconds = time.perf_counter() - start
+    run = _function_of(common.lower(found.module, network.calibration[0]))
+    return Quantized({"repair": run}, {"seconds": seconds})
 
 
 def _converted(name: str, quantize: Callable[..., torch.fx.GraphModule]) -> Callable[[TrainedNetwork], Quantized]:
@@ -129,6 +139,7 @@ class Engine:
 
 ENGINES = {
     "openenn": Engine(_openenn, ["Q/DQ", ".pte"]),
+    "openenn_repair": Engine(_openenn_repair, ["repair"], by_default=False),
     "openenn_max_drop": Engine(_openenn_max_drop, ["max_drop"], by_default=False),
     "xnnpack": Engine(_converted("XNNPACK", quantize_for_xnnpack), ["XNNPACK"]),
     "upstream": Engine(_converted("upstream", quantize_as_upstream), ["upstream"]),

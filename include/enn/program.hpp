@@ -50,6 +50,10 @@ class ExecutionListener {
   // program from a stranger may show any number.
   virtual void on_tap(std::uint32_t /*tap*/, std::span<const float> /*values*/,
                       Parallel& /*parallel*/) noexcept {}
+  // The same elements after that, to be changed: the steps that follow read what is written into
+  // them. Not called for constants and for the caller's tensors.
+  virtual void on_change(std::uint32_t /*tap*/, std::span<float> /*values*/,
+                         Parallel& /*parallel*/) noexcept {}
   // Step number `step` of steps() took this long.
   virtual void on_step(std::size_t /*step*/, std::chrono::nanoseconds /*elapsed*/) noexcept {}
 };

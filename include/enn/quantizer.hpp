@@ -53,6 +53,11 @@ class EnnQuantizer {
   // (weight_rounding_names()): "nearest", or "learned" from the calibration data so that the error
   // of the layers' results is small. Learning is for the same placement as bias correction is.
   [[nodiscard]] Status set_weight_rounding(std::string_view rounding);
+  // Whether those who have all samples at once (quantize_repaired() and quantize_within(), the
+  // command enn, openenn.quantize() in Python) first equalize channels, learn the rounding of
+  // weights, and choose ranges by the error of the model's outputs (docs/repair.md). That takes
+  // minutes. prepare_pt2e(), which sees one sample after the other, refuses it.
+  void set_repair(bool enabled) { repair_ = enabled; }
   // Leaves the nodes in float whose name matches the pattern, that are computed in a module whose
   // path or class does, or that are of the operator.
   void exclude_node(std::string_view pattern);
@@ -72,6 +77,7 @@ class EnnQuantizer {
   [[nodiscard]] bool learns_rounding() const {
     return learned_rounding_ && !is_qat_ && compatibility_ == Compatibility::Default;
   }
+  [[nodiscard]] bool repairs() const { return repair_; }
 
   // InvalidArgument when a pattern that was set matches nothing in the graph; the message names it.
   [[nodiscard]] Status check_patterns(const Graph& graph) const;
@@ -101,6 +107,7 @@ class EnnQuantizer {
   bool is_qat_ = false;
   bool bias_correction_ = true;
   bool learned_rounding_ = false;
+  bool repair_ = false;
   std::string observer_;  // empty: the default
   std::vector<Override> operators_;
   std::vector<Override> modules_;

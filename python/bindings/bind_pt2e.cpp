@@ -1,4 +1,5 @@
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/function.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
@@ -6,7 +7,10 @@
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -18,9 +22,12 @@
 #include "enn/model.hpp"
 #include "enn/parallel.hpp"
 #include "enn/pt2e.hpp"
+#include "ops/constants.hpp"
 #include "pt2e/bias_correction.hpp"
 #include "pt2e/calibration.hpp"
+#include "pt2e/equalization.hpp"
 #include "pt2e/observer.hpp"
+#include "pt2e/range_search.hpp"
 #include "pt2e/weight_rounding.hpp"
 #include "quantizer/json.hpp"
 
@@ -61,6 +68,44 @@ std::unique_ptr<Model> compile_model(const Graph& graph, const std::string& exec
       graph, types_of(graph, graph.inputs()), types_of(graph, graph.outputs()), options)));
 }
 
+std::vector<std::vector<Tensor>> owned_samples(
+    const std::vector<std::vector<InputArray>>& samples) {
+  std::vector<std::vector<Tensor>> owned;
+  for (const std::vector<InputArray>& sample : samples) {
+    std::vector<Tensor>& tensors = owned.emplace_back();
+    for (const TensorView& view : tensor_views(sample))
+      tensors.push_back({view.type, {view.bytes.begin(), view.bytes.end()}});
+  }
+  return owned;
+}
+
+// Sees the channels of a float graph's tensors on samples, and gives the constants with which they
+// are alike.
+class GraphEqualizer {
+ public:
+  GraphEqualizer(const Graph& graph, int threads) : graph_(graph) {
+    ModelOptions options;
+    options.threads = threads;
+    equalizer_ = std::make_unique<Equalizer>(take(Equalizer::create(
+        graph, types_of(graph, graph.inputs()), types_of(graph, graph.outputs()), {}, options)));
+  }
+
+  void run(const std::vector<InputArray>& inputs) {
+    (void)take((*equalizer_)(tensor_views(inputs)));
+  }
+
+  [[nodiscard]] std::vector<std::pair<ValueId, OutputArray>> constants() const {
+    std::vector<std::pair<ValueId, OutputArray>> constants;
+    for (auto& [id, elements] : take(equalizer_->constants()))
+      constants.emplace_back(id, to_array({graph_.value(id).type, enn::bytes_of(elements)}));
+    return constants;
+  }
+
+ private:
+  Graph graph_;
+  std::unique_ptr<Equalizer> equalizer_;
+};
+
 // A float graph with observers that someone else placed.
 class Calibrator {
  public:
@@ -94,6 +139,40 @@ class Calibrator {
     model_ = compile_model(graph, "qdq", threads);
   }
 
+  // Chooses the ranges of [(value, observer)] on samples (pt2e/range_search.hpp); qparams() gives
+  // them. `graph` is the one that the calibrator was made of.
+  void search_ranges(const Graph& graph, const std::vector<Site>& sites,
+                     const std::vector<std::vector<InputArray>>& samples,
+                     const std::function<void(std::size_t, std::size_t)>& progress, int threads) {
+    std::vector<SearchedRange> ranges;
+    std::vector<std::size_t> observers;
+    for (const auto& [id, observer] : sites) {
+      const auto known = std::ranges::find(observers, observer);
+      const auto place = static_cast<std::size_t>(known - observers.begin());
+      if (known == observers.end()) {
+        observers.push_back(observer);
+        ranges.push_back({{},
+                          std::get<QuantizationSpec>(calibration_.group(observer)),
+                          take(calibration_.qparams(observer))});
+      }
+      ranges[place].values.push_back(id);
+    }
+    ModelOptions options;
+    options.threads = threads;
+    const std::vector<QuantParams> found = take(
+        enn::search_ranges(graph, types_of(graph, graph.inputs()), types_of(graph, graph.outputs()),
+                           {}, ranges, owned_samples(samples), options, progress));
+    for (std::size_t i = 0; i < observers.size(); ++i) searched_[observers[i]] = found[i];
+  }
+
+  // What was searched, else what the observer saw.
+  [[nodiscard]] std::pair<std::vector<float>, std::vector<std::int32_t>> qparams(
+      std::size_t observer) const {
+    const auto found = searched_.find(observer);
+    if (found != searched_.end()) return numbers(found->second);
+    return numbers(take(calibration_.qparams(observer)));
+  }
+
   std::vector<OutputArray> run(const std::vector<InputArray>& inputs) {
     std::vector<Tensor> outputs = take((*model_)(tensor_views(inputs), &calibration_));
     SerialParallel serial;
@@ -122,6 +201,7 @@ class Calibrator {
 
   Calibration calibration_;
   std::unique_ptr<Model> model_;
+  std::map<std::size_t, QuantParams> searched_;  // by observer
 };
 
 QuantParams params_of(const QuantizationSpec& spec, std::vector<float> scales,
@@ -249,6 +329,9 @@ void bind_observers(nb::module_& module) {
            nb::arg("graph"), nb::arg("specs"), nb::arg("sites"), nb::arg("corrected"),
            nb::arg("rounded"), nb::arg("threads") = 1)
       .def("run", &Calibrator::run, nb::arg("inputs"))
+      .def("search_ranges", &Calibrator::search_ranges, nb::arg("graph"), nb::arg("sites"),
+           nb::arg("samples"), nb::arg("progress"), nb::arg("threads") = 1)
+      .def("qparams", &Calibrator::qparams, nb::arg("observer"))
       .def("observer", &Calibrator::observer, nb::arg("observer"),
            nb::rv_policy::reference_internal)
       .def("correction", &Calibrator::correction, nb::arg("layer"),
@@ -262,6 +345,13 @@ void bind_pt2e(nb::module_& module) {
   bind_bias_correction(module);
   bind_weight_rounding(module);
   bind_observers(module);
+  nb::class_<GraphEqualizer>(module, "Equalizer",
+                             "Sees a float graph on samples; constants() gives those with which "
+                             "its channels are alike, [(value, elements)].")
+      .def(nb::init<const Graph&, int>(), nb::arg("graph"), nb::arg("threads") = 1)
+      .def("run", &GraphEqualizer::run, nb::arg("inputs"))
+      .def("constants", &GraphEqualizer::constants);
+  module.attr("RANGE_SEARCH_SAMPLES") = kRangeSearchSamples;
   nb::class_<Model>(module, "Model", "A compiled graph that runs.")
       .def_static("compile", &compile_model, nb::arg("graph"), nb::arg("execution") = "qdq",
                   nb::arg("threads") = 1)

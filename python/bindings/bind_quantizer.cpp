@@ -25,6 +25,7 @@ using NodeSpecs = std::vector<std::tuple<NodeId, OperandSpecs, std::optional<Spe
 
 std::tuple<InputSpecs, NodeSpecs, std::vector<BiasCorrection>, std::vector<WeightRounding>>
 annotate_graph(const EnnQuantizer& quantizer, const Graph& graph) {
+  if (quantizer.repairs()) raise(error(Code::InvalidArgument, repairs_need_all_samples()));
   check(verify(graph));
   check(check_not_quantized(graph));
   check(quantizer.check_patterns(graph));
@@ -145,6 +146,8 @@ void bind_quantizer(nb::module_& module) {
              check(quantizer.set_observer_for_node(pattern, observer));
            })
       .def("set_bias_correction", &EnnQuantizer::set_bias_correction, nb::arg("enabled"))
+      .def("set_repair", &EnnQuantizer::set_repair, nb::arg("enabled"))
+      .def_prop_ro("repairs", &EnnQuantizer::repairs)
       .def(
           "set_weight_rounding",
           [](EnnQuantizer& quantizer, const std::string& rounding) {

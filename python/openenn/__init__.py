@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from openenn.analysis import AnalysisReport, analyze
     from openenn.partitioner import EnnPartitioner
     from openenn.quantizer import Compatibility, EnnQuantizer, Precision
+    from openenn.repair import equalize
     from openenn.report import Report
     from openenn.search import Quantized, quantize
 
@@ -32,6 +33,7 @@ __all__ = [
     "Report",
     "__version__",
     "analyze",
+    "equalize",
     "pt2e",
     "qat",
     "quantize",
@@ -49,6 +51,7 @@ _MODULE_OF = {
     "Quantized": "openenn.search",
     "Report": "openenn.report",
     "analyze": "openenn.analysis",
+    "equalize": "openenn.repair",
     "quantize": "openenn.search",
 }
 _MODULES = ("pt2e", "qat")

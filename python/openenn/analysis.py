@@ -1,18 +1,16 @@
 """What quantization costs a model, layer by layer: the core measures, this imports the models."""
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy
 import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
-from torch.utils import _pytree as pytree
 
 from openenn import _core, fx, pt2e
+from openenn.models import exported, own_module
 from openenn.quantizer import EnnQuantizer
-from openenn.samples import arguments_of, first_sample
+from openenn.samples import arguments_of, first_sample, tensors_of
 
 __all__ = ["AnalysisReport", "analyze"]
 
@@ -68,7 +66,8 @@ def analyze(
     quantized, on so many samples.
     """
     first = first_sample(samples, "twice, to calibrate and to measure", "measure")
-    prepared = pt2e.prepare_pt2e(_module(model, arguments_of(first)), quantizer or EnnQuantizer(), threads)
+    module = own_module(exported(model, arguments_of(first)))
+    prepared = pt2e.prepare_pt2e(module, quantizer or EnnQuantizer(), threads)
     floats = fx.import_module(prepared.module).graph
     if quantized is None:
         for sample in samples:
@@ -77,20 +76,7 @@ def analyze(
     analysis = _core.Analysis.of_graphs(floats, fx.import_converted(quantized).graph, prepared.threads, sensitivity)
     for sample in samples:
         arguments = arguments_of(sample)
-        analysis.run(_tensors(arguments))
+        analysis.run(tensors_of(arguments))
         for name, program in (programs or {}).items():
-            analysis.compare(name, _tensors(program(*arguments)))
+            analysis.compare(name, tensors_of(program(*arguments)))
     return AnalysisReport(analysis.report())
-
-
-def _tensors(values: Any) -> list[Any]:
-    leaves = [leaf for leaf in pytree.tree_leaves(values) if isinstance(leaf, (torch.Tensor, numpy.ndarray))]
-    return [torch.as_tensor(leaf).detach().contiguous() for leaf in leaves]
-
-
-def _module(model: torch.nn.Module | ExportedProgram, arguments: tuple[Any, ...]) -> GraphModule:
-    if isinstance(model, ExportedProgram):
-        return model.module()  # type: ignore[return-value]
-    if isinstance(model, GraphModule):
-        return copy.deepcopy(model)  # preparing changes it
-    return torch.export.export(model, arguments).module()  # type: ignore[return-value]

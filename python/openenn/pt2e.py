@@ -21,6 +21,7 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 from openenn import _core, fx
 from openenn.correction import BiasCorrector, WeightRounder
 from openenn.observers import check_observed, observed_by, spec_of, state_tensor, state_text
+from openenn.samples import tensors_of
 
 __all__ = ["PreparedModel", "convert_pt2e", "prepare_pt2e"]
 
@@ -37,6 +38,8 @@ class PreparedModel:
         self._observers: dict[str, torch.nn.Module] = {}
         self._correctors: dict[str, BiasCorrector] = {}
         self._rounders: dict[str, WeightRounder] = {}
+        # Which value each observer alone hands on to all that read it: those whose ranges can be searched.
+        self._searched: list[tuple[int, int]] = []
         self._calibrator = self._compiled()
 
     def _compiled(self) -> _core.Calibrator:
@@ -44,10 +47,12 @@ class PreparedModel:
         module = self.module
         self._observers, self._correctors, self._rounders = {}, {}, {}
         imported = fx.import_module(module)
+        self._graph = imported.graph
         values = {node: value for value, node in imported.values.items()}
         layers = {node: number for number, node in imported.nodes.items()}
         named = {node.name: number for node, number in layers.items()}
         sites = []
+        shared = set()
         corrected = []
         rounded = []
         for node in module.graph.nodes:
@@ -66,12 +71,35 @@ class PreparedModel:
                 self._observers[str(node.target)] = observer
             number = next(i for i, known in enumerate(self._observers.values()) if known is observer)
             sites.append((values[_observed_node(module, node)], number))
+            source = node.args[0]
+            if source.op != "get_attr" and (source.op != "call_function" or list(source.users) != [node]):
+                shared.add(number)
         specs = [spec_of(observer) for observer in self._observers.values()]
+        constants = {values[node] for node in module.graph.nodes if node.op == "get_attr" and node in values}
+        self._searched = [
+            (value, number)
+            for value, number in sites
+            if number not in shared and value not in constants and specs[number].qscheme == "per_tensor_affine"
+        ]
         return _core.Calibrator(imported.graph, specs, sites, corrected, rounded, self.threads)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calibrates with one sample, and gives the float model's results."""
         return _run(self.module, self._calibrator.run, args, kwargs)
+
+    def search_ranges(
+        self, samples: Sequence[tuple[Any, ...]], progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Chooses ranges by the error of the model's outputs, beginning with those observed: after calibrating.
+
+        `samples` are arguments of calls. With fewer than about 32 the ranges fit them and not others. `progress` is
+        called with the number of ranges done and of all.
+        """
+        check_observed(self.module, self._observed)
+        leaves = [tensors_of(sample) for sample in samples]
+        self._calibrator.search_ranges(
+            self._graph, self._searched, leaves, progress or (lambda done, count: None), self.threads
+        )
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """The parameters and buffers of the model, and what was observed; load_state_dict() resumes from it."""
@@ -117,10 +145,9 @@ class PreparedModel:
 
     def write_results(self) -> None:
         """Gives torchao's observers the scales and zero points that the core found."""
-        numbers = {id(observer): number for number, observer in enumerate(self._observers.values())}
-        check_observed(self.module, lambda observer: self._observed_by(numbers.get(id(observer)), observer))
+        check_observed(self.module, self._observed)
         for number, observer in enumerate(self._observers.values()):
-            scales, zero_points = self._calibrator.observer(number).qparams()
+            scales, zero_points = self._calibrator.qparams(number)
             found = (torch.tensor(scales, dtype=torch.float32), torch.tensor(zero_points, dtype=torch.int64))
             observer.calculate_qparams = lambda found=found: found
         for number, corrector in enumerate(self._correctors.values()):
@@ -128,8 +155,11 @@ class PreparedModel:
         for number, rounder in enumerate(self._rounders.values()):
             rounder.core = copy.deepcopy(self._calibrator.rounding(number))
 
-    def _observed_by(self, number: int | None, observer: torch.nn.Module) -> "_core.Observed":
-        return observed_by(observer) if number is None else self._calibrator.observer(number).observed
+    def _observed(self, observer: torch.nn.Module) -> "_core.Observed":
+        for number, known in enumerate(self._observers.values()):
+            if known is observer:
+                return self._calibrator.observer(number).observed
+        return observed_by(observer)
 
 
 def prepare_pt2e(model: GraphModule, quantizer: Quantizer, threads: int | None = None) -> PreparedModel:

@@ -112,6 +112,13 @@ class EnnQuantizer(Quantizer):
         """How weights are rounded: "nearest", or "learned" from the calibration data; nearest unless set."""
         self._core.set_weight_rounding(rounding)
 
+    def set_repair(self, enabled: bool) -> None:
+        """Whether openenn.quantize() first equalizes channels, learns the rounding of weights and searches ranges.
+
+        The page repair.md says what these do. prepare_pt2e, which sees one sample after the other, refuses it.
+        """
+        self._core.set_repair(enabled)
+
     def exclude_node(self, pattern: str) -> None:
         """Leaves nodes of these names in float."""
         self._core.exclude_node(pattern)

@@ -1,6 +1,5 @@
 """Accuracy-aware quantization: the core decides what is tried next, this converts and evaluates it."""
 
-import copy
 import hashlib
 import json
 import os
@@ -14,11 +13,12 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
-from torch.utils import _pytree as pytree
 
 from openenn import _core, fx, pt2e
+from openenn.models import exported, own_module
 from openenn.quantizer import EnnQuantizer
-from openenn.samples import arguments_of, first_sample
+from openenn.repair import equalize
+from openenn.samples import arguments_of, first_sample, tensors_of
 
 __all__ = ["Quantized", "quantize"]
 
@@ -53,6 +53,7 @@ def quantize(
     relative: bool = False,
     inputs: tuple[Any, ...] | None = None,
     quantizer: EnnQuantizer | None = None,
+    repair: bool = False,
     recipe: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | None = None,
     max_layers: int = 0,
@@ -63,21 +64,27 @@ def quantize(
 
     `calibration` are samples, each a tensor or a tuple of a call's arguments. `evaluate` is called with what takes the
     model's arguments, and gives a number that is larger for a better model; without it the model is quantized as it is.
-    A drop is `relative` to the float metric's magnitude, or absolute. `recipe`, a path or a text, is replayed and
+    With `repair` channels are equalized, the rounding of weights is learned, and ranges are chosen by the error of the
+    outputs (the page repair.md): minutes, for each configuration that is tried. A drop is `relative` to the float
+    metric's magnitude, or absolute. `recipe`, a path or a text, is replayed and
     nothing is searched. `resume` is a file that keeps each evaluation, for a search that was interrupted or that gets
     another bound.
     """
     first = first_sample(calibration, "once for each configuration", "calibrate")
-    flow = _Flow(_exported(model, inputs or arguments_of(first)), calibration, threads)
+    start_with = quantizer or EnnQuantizer()
+    if repair:
+        start_with = EnnQuantizer.from_json(start_with.to_json())
+        start_with.set_repair(True)
+    flow = _Flow(exported(model, inputs or arguments_of(first)), calibration, threads)
     if recipe is not None or evaluate is None:
-        chosen = _of_recipe(recipe) if recipe is not None else (quantizer or EnnQuantizer())
+        chosen = _of_recipe(recipe) if recipe is not None else start_with
         text = chosen.to_json() if recipe is None else _recipe_text(recipe)
         result = Quantized(flow.converted(chosen._core), text)
         if evaluate is not None:
             result.metric = float(evaluate(flow.converted(chosen._core, "integer")))
         return result
     search = _core.AccuracySearch.create(
-        (quantizer or EnnQuantizer())._core,
+        start_with._core,
         max_drop,
         relative,
         max_layers,
@@ -115,6 +122,8 @@ class _Flow:
 
     def converted(self, quantizer: "_core.EnnQuantizer", execution: str = "qdq") -> GraphModule:
         prepared = self._prepared(quantizer)
+        if quantizer.repairs:
+            prepared.search_ranges(self._some_samples(_core.RANGE_SEARCH_SAMPLES), _show_ranges)
         return pt2e.convert_pt2e(prepared, execution=execution)
 
     def analyzed(self, quantizer: "_core.EnnQuantizer") -> tuple["_core.AnalysisReport", "_core.Graph"]:
@@ -122,9 +131,8 @@ class _Flow:
         floats = fx.import_module(prepared.module).graph
         quantized = fx.import_converted(pt2e.convert_pt2e(prepared)).graph
         analysis = _core.Analysis.of_graphs(floats, quantized, self._threads, _core.RANKING_SAMPLES)
-        step = max(1, self._count // _core.RANKING_SAMPLES)
-        for sample in islice(self._calibration, 0, step * _core.RANKING_SAMPLES, step):
-            analysis.run([leaf.detach().contiguous() for leaf in pytree.tree_leaves(arguments_of(sample))])
+        for sample in self._some_samples(_core.RANKING_SAMPLES):
+            analysis.run(tensors_of(sample))
         return analysis.report(), quantized
 
     def fingerprint(self) -> str:
@@ -137,12 +145,20 @@ class _Flow:
         return known.hexdigest()
 
     def _module(self) -> GraphModule:
-        if isinstance(self._model, ExportedProgram):
-            return self._model.module()  # type: ignore[return-value]
-        return copy.deepcopy(self._model)
+        return own_module(self._model)
+
+    def _some_samples(self, most: int) -> list[tuple[Any, ...]]:
+        """From all parts of them; precondition: all were seen once."""
+        step = max(1, self._count // most)
+        return [arguments_of(sample) for sample in islice(self._calibration, 0, step * most, step)]
 
     def _prepared(self, quantizer: "_core.EnnQuantizer") -> pt2e.PreparedModel:
-        prepared = pt2e.prepare_pt2e(self._module(), EnnQuantizer.from_json(quantizer.to_json()), self._threads)
+        module, chosen = self._module(), EnnQuantizer.from_json(quantizer.to_json())
+        if quantizer.repairs:
+            module = equalize(module, self._calibration, self._threads)
+            chosen.set_repair(False)
+            chosen.set_weight_rounding("learned")
+        prepared = pt2e.prepare_pt2e(module, chosen, self._threads)
         self._count = 0
         for sample in self._calibration:
             prepared(*arguments_of(sample))
@@ -150,8 +166,10 @@ class _Flow:
         return prepared
 
 
-def _exported(model: torch.nn.Module | ExportedProgram, arguments: tuple[Any, ...]) -> ExportedProgram | GraphModule:
-    return model if isinstance(model, (ExportedProgram, GraphModule)) else torch.export.export(model, arguments)
+def _show_ranges(done: int, count: int) -> None:
+    """A line for every tenth of the ranges."""
+    if done == count or done % max(1, count // 10) == 0:
+        print(f"ranges searched: {done} of {count}", file=sys.stderr, flush=True)
 
 
 def _recipe_text(recipe: str | os.PathLike[str]) -> str:

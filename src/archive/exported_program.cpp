@@ -72,7 +72,8 @@ ExportedProgram with_graph(const ExportedProgram& original, Graph graph) {
   state->calls = from.calls;
   state->made = from.made;
   state->has_composites = from.has_composites;
-  state->original = from.shared_from_this();
+  // Of a program that was changed before: the one that was read.
+  state->original = from.original != nullptr ? from.original : from.shared_from_this();
   return ExportedProgram(std::move(state));
 }
 

@@ -19,6 +19,7 @@
 #include "pt2e/insert_quantization.hpp"
 #include "pt2e/names.hpp"
 #include "pt2e/placement.hpp"
+#include "pt2e/range_search.hpp"
 #include "pt2e/states.hpp"
 #include "pt2e/weight_rounding.hpp"
 #include "quantizer/json.hpp"
@@ -173,6 +174,9 @@ struct PreparedModel::State {
                                       const std::vector<QuantParams>& params) const;
   [[nodiscard]] std::vector<Encoding> encodings(const std::vector<QuantParams>& params) const;
   [[nodiscard]] Result<QuantParams> params_of(std::size_t site, const GivenEncoding& given) const;
+  // The ranges that can be searched, and the groups that they are of.
+  [[nodiscard]] std::vector<std::size_t> searched_groups(const std::vector<QuantParams>& params,
+                                                         std::vector<SearchedRange>& ranges) const;
 };
 
 Result<std::vector<QuantParams>> PreparedModel::State::params() const {
@@ -319,6 +323,7 @@ Result<PreparedModel> prepare_pt2e(const ExportedProgram& program, const EnnQuan
                  "Compatibility::Upstream places quantization by the calls of a model in PyTorch; "
                  "use the Python door for it");
   }
+  if (quantizer.repairs()) return error(Code::InvalidArgument, repairs_need_all_samples());
   ENN_TRY(check_not_quantized(program.graph()));
   ENN_ASSIGN(ExportedProgram transformed, transform_for_annotation(program));
   Graph graph = transformed.graph();
@@ -488,6 +493,51 @@ Status PreparedModel::set_encodings(std::string_view text) {
                  "no value of these names is quantized: ", first_of(std::move(names)));
   }
   state_->given = std::move(all);
+  return {};
+}
+
+std::vector<std::size_t> PreparedModel::State::searched_groups(
+    const std::vector<QuantParams>& params, std::vector<SearchedRange>& ranges) const {
+  std::vector<std::size_t> groups;
+  for (std::size_t group = 0; group < calibration.group_count(); ++group) {
+    const auto* spec = std::get_if<QuantizationSpec>(&calibration.group(group));
+    if (spec == nullptr || spec->qscheme != QScheme::PerTensorAffine || given[group]) continue;
+    SearchedRange range{{}, *spec, params[group]};
+    bool fits = true;
+    for (const Site& site : placement.sites) {
+      if (site.group != group) continue;
+      // All that read the value read it through this site.
+      const std::vector<NodeId> users = graph.users(site.value);
+      const bool alone =
+          site.of_result || (site.readers.size() == users.size() && !graph.is_output(site.value));
+      fits = fits && alone && site.parent == kNoSite && graph.value(site.value).producer != kNone;
+      range.values.push_back(site.value);
+    }
+    if (!fits || range.values.empty()) continue;
+    groups.push_back(group);
+    ranges.push_back(std::move(range));
+  }
+  return groups;
+}
+
+Status PreparedModel::search_ranges(std::span<const std::vector<Tensor>> samples,
+                                    const std::function<void(std::size_t, std::size_t)>& progress) {
+  State& state = *state_;
+  ENN_ASSIGN(const std::vector<QuantParams> params, state.params());
+  std::vector<SearchedRange> ranges;
+  const std::vector<std::size_t> groups = state.searched_groups(params, ranges);
+  ENN_ASSIGN(
+      const std::vector<QuantParams> found,
+      enn::search_ranges(state.graph, state.program.inputs(), state.program.outputs(),
+                         state.program.mutations(), ranges, samples, state.options, progress));
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    const QuantParams& chosen = found[i];
+    const auto bound = [&](std::int32_t q) {
+      return static_cast<float>(q - chosen.zero_point()) * chosen.scale();
+    };
+    state.given[groups[i]] =
+        Given{chosen, ObservedRange{bound(chosen.quant_min), bound(chosen.quant_max)}};
+  }
   return {};
 }
 

@@ -186,6 +186,7 @@ std::string EnnQuantizer::to_json() const {
                    {"is_qat", is_qat_},
                    {"bias_correction", bias_correction_}};
   if (learned_rounding_) document["weight_rounding"] = "learned";
+  if (repair_) document["repair"] = true;
   if (!observer_.empty()) document["observer"] = observer_;
   for (const Override& item : operators_) {
     document["observers"].push_back({{"operator", item.subject}, {"observer", item.observer}});
@@ -211,8 +212,8 @@ Result<EnnQuantizer> EnnQuantizer::from_json(std::string_view text) {
   // "decisions" and "measured" say how a recipe came about, "comment" is the writer's.
   ENN_TRY(check_keys(document, "the recipe",
                      {"format", "version", "precision", "compatibility", "is_per_channel", "is_qat",
-                      "bias_correction", "weight_rounding", "observer", "observers", "excluded",
-                      "decisions", "measured", "comment"}));
+                      "bias_correction", "weight_rounding", "repair", "observer", "observers",
+                      "excluded", "decisions", "measured", "comment"}));
   ENN_ASSIGN(const std::string compatibility, text_from(document, "compatibility", "DEFAULT"));
   ENN_ASSIGN(const std::string precision, text_from(document, "precision", "A8W8"));
   ENN_ASSIGN(const Compatibility placement, compatibility_from_string(compatibility));
@@ -225,6 +226,8 @@ Result<EnnQuantizer> EnnQuantizer::from_json(std::string_view text) {
   quantizer.set_quant_params(kind, is_per_channel, is_qat);
   ENN_ASSIGN(const std::string rounding, text_from(document, "weight_rounding", "nearest"));
   ENN_TRY(quantizer.set_weight_rounding(rounding));
+  ENN_ASSIGN(const bool repair, bool_from(document, "repair", false));
+  quantizer.set_repair(repair);
   if (document.contains("observer")) {
     ENN_ASSIGN(const std::string observer, string_from(document, "observer"));
     ENN_TRY(quantizer.set_observer(observer));

@@ -71,6 +71,12 @@ QuantizationConfig quantization_config(Precision, bool is_per_channel, bool is_q
   return config;
 }
 
+std::string_view repairs_need_all_samples() {
+  return "the quantizer asks for repairs (set_repair, \"repair\" in a recipe), which need all "
+         "samples at once: use openenn.quantize() or quantize_repaired(), or the command enn "
+         "quantize";
+}
+
 Status check_not_quantized(const Graph& graph) {
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);

@@ -81,6 +81,9 @@ struct QuantizationConfig {
 [[nodiscard]] QuantizationConfig quantization_config(Precision precision, bool is_per_channel,
                                                      bool is_qat);
 
+// Why a quantizer that repairs() is refused where samples come one after the other.
+[[nodiscard]] std::string_view repairs_need_all_samples();
+
 // An error that names a node when the graph quantizes already: what is quantized twice is rounded
 // twice.
 [[nodiscard]] Status check_not_quantized(const Graph& graph);

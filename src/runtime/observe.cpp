@@ -15,6 +15,10 @@ class ObserveOperator final : public Operator {
     const auto* values = reinterpret_cast<const float*>(frame.read(tensor_));
     frame.listener->on_tap(tap_, {values, static_cast<std::size_t>(tensor_.numel)},
                            *frame.parallel);
+    if (tensor_.storage != program::Storage_Arena) return;
+    auto* changed = reinterpret_cast<float*>(frame.write(tensor_));
+    frame.listener->on_change(tap_, {changed, static_cast<std::size_t>(tensor_.numel)},
+                              *frame.parallel);
   }
   [[nodiscard]] std::string_view kernel() const noexcept override { return "observe"; }
 

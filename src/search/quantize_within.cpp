@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "enn/repair.hpp"
 #include "enn/search.hpp"
 #include "search/macs.hpp"
 
@@ -8,6 +9,7 @@ namespace {
 
 Result<QuantizedModel> quantize(const ExportedProgram& program, const EnnQuantizer& quantizer,
                                 const FeedSamples& feed, const ModelOptions& options) {
+  if (quantizer.repairs()) return quantize_repaired(program, quantizer, feed, options);
   ENN_ASSIGN(PreparedModel prepared, prepare_pt2e(program, quantizer, options));
   ENN_TRY(feed([&](std::span<const TensorView> inputs) { return prepared(inputs); }, 0));
   return convert_pt2e(prepared);
