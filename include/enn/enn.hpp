@@ -8,4 +8,5 @@
 #include "enn/program.hpp"
 #include "enn/pt2e.hpp"
 #include "enn/quantizer.hpp"
+#include "enn/repair.hpp"
 #include "enn/search.hpp"
