@@ -1,4 +1,4 @@
-"""Nodes that are left to ExecuTorch and for which its runtime has no kernel: the program would not load."""
+"""Nodes that are left to ExecuTorch and that none of its kernels computes: the program would not load, or not run."""
 
 import logging
 from collections import defaultdict
@@ -16,22 +16,45 @@ _logger = logging.getLogger("openenn")
 def warn_of_missing(program: ExportedProgram, is_taken: Callable[[Node], bool]) -> None:
     """Warns of the operators of such nodes, unless they were taken; another partitioner may take them yet."""
     missing = defaultdict(list)
+    refused = defaultdict(list)
     for node in program.graph.nodes:
         value = node.meta.get("val")
         tensors = isinstance(value, (torch.Tensor, tuple, list))
         if isinstance(node.target, EdgeOpOverload) and tensors and not is_taken(node):
             kernel = _kernel(node.target)
-            if kernel is not None and kernel not in _registered():
+            if kernel is None:
+                continue
+            if kernel not in _registered():
                 missing[kernel].append(node.name)
+            elif limit := _limit(kernel, node):
+                refused[kernel, limit].append(node.name)
     for kernel, names in missing.items():
         _logger.warning(
             "ExecuTorch has no kernel '%s' in this process, which node%s %s need%s: unless another backend takes it, "
             "the program loads only where someone registers that kernel",
             kernel,
-            "s" if len(names) > 1 else "",
-            ", ".join(f"'{name}'" for name in names),
-            "" if len(names) > 1 else "s",
+            *_need(names),
         )
+    for (kernel, limit), names in refused.items():
+        _logger.warning(
+            "ExecuTorch's kernel '%s' takes %s, and node%s %s need%s more: unless another backend takes it, "
+            "the program loads, but does not run",
+            kernel,
+            limit,
+            *_need(names),
+        )
+
+
+def _need(names: list[str]) -> tuple[str, str, str]:
+    several = len(names) > 1
+    return "s" if several else "", ", ".join(f"'{name}'" for name in names), "" if several else "s"
+
+
+def _limit(kernel: str, node: Node) -> str | None:
+    """What a kernel takes that refuses this node, which its operator allows; None where it computes the node."""
+    if kernel == "aten::convolution.out" and node.args[0].meta["val"].dim() > 4:  # type: ignore[union-attr]
+        return "only 1-d and 2-d convolutions"
+    return None
 
 
 def _registered() -> set[str]:

@@ -79,6 +79,28 @@ def test_missing_kernels_are_told_when_lowering(caplog) -> None:
         common.Pte(program.buffer)
 
 
+@pytest.mark.parametrize("layer", [nn.Conv3d(2, 3, 2), nn.ConvTranspose3d(2, 3, 2)])
+def test_convolutions_that_no_kernel_takes_are_told_when_lowering(layer: nn.Module, caplog) -> None:
+    x = torch.randn(1, 2, 4, 4, 4)
+    with caplog.at_level(logging.WARNING, logger="openenn"):
+        program = common.lower(nn.Sequential(layer, nn.ReLU(), nn.Conv3d(3, 3, 1)).eval(), (x,)).to_executorch()
+    (warning,) = [text for text in caplog.messages if "kernel" in text]
+    assert "kernel 'aten::convolution.out' takes only 1-d and 2-d convolutions" in warning
+    assert "nodes 'aten_convolution_default', 'aten_convolution_default_1' need more" in warning
+    with pytest.raises(RuntimeError, match=r"execute\(\) failed"):
+        common.Pte(program.buffer)(x)
+
+
+def test_embedding_bag_without_a_kernel_is_told_when_lowering(caplog) -> None:
+    x = torch.tensor([[1, 2, 4], [5, 0, 3]])
+    with caplog.at_level(logging.WARNING, logger="openenn"):
+        program = common.lower(nn.EmbeddingBag(6, 4).eval(), (x,)).to_executorch()
+    (warning,) = [text for text in caplog.messages if "kernel" in text]
+    assert "no kernel 'aten::_embedding_bag.out'" in warning
+    with pytest.raises(RuntimeError, match="Failed to load method"):
+        common.Pte(program.buffer)
+
+
 class Loop(nn.Module):
     """A linear layer three times."""
 
