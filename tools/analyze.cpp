@@ -67,6 +67,7 @@ Result<std::optional<ExportedProgram>> quantized_model(const Options& options,
   if (options.quantizer.resume.empty() && options.quantizer.encodings.empty())
     ENN_TRY(calibrate(prepared, program, options.data));
   ENN_ASSIGN(const QuantizedModel quantized, convert_pt2e(prepared));
+  print_warnings(quantized);
   return std::optional(quantized.exported_program());
 }
 

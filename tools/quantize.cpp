@@ -76,6 +76,7 @@ Status quantize_by_search(const Options& options, const ExportedProgram& program
   }
   ENN_ASSIGN(const SearchResult result,
              search(program, quantizer, options.search, options.data, options.run));
+  print_warnings(result.quantized);
   if (!options.save_config.empty())
     ENN_TRY(write_output(options.save_config, result.outcome.recipe()));
   ENN_TRY(write_model(options, result.quantized));
@@ -138,6 +139,7 @@ Status quantize_with_repairs(const Options& options, const ExportedProgram& prog
   };
   ENN_ASSIGN(const QuantizedModel quantized,
              quantize_repaired(program, quantizer, feed, model_options, show));
+  print_warnings(quantized);
   ENN_TRY(write_model(options, quantized));
   return report_model(options, quantized, observed);
 }
@@ -173,6 +175,7 @@ Status quantize(const Options& options) {
   }
   if (!model_is_written) return {};
   ENN_ASSIGN(const QuantizedModel quantized, convert_pt2e(prepared));
+  print_warnings(quantized);
   ENN_TRY(write_model(options, quantized));
   return report_model(options, quantized, prepared.samples());
 }

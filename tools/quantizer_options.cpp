@@ -1,6 +1,7 @@
 #include "quantizer_options.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <iostream>
 
 #include "base/file_io.hpp"
@@ -60,6 +61,17 @@ Status apply_observer(const Graph& graph, std::string_view text, EnnQuantizer& q
   return {};
 }
 
+Status apply_guard(const std::string& text, EnnQuantizer& quantizer) {
+  if (text == "off") return quantizer.set_guard(std::nullopt);
+  double least = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), least);
+  if (code != std::errc() || end != text.data() + text.size()) {
+    return error(Code::InvalidArgument, "--guard '", printable_text(text),
+                 "' is neither a number of dB nor off");
+  }
+  return quantizer.set_guard(least);
+}
+
 Status exclude(const Graph& graph, std::string_view pattern, EnnQuantizer& quantizer) {
   ENN_ASSIGN(const Subject subject, subject_of(graph, "--exclude", pattern));
   if (subject == Subject::Operator) return quantizer.exclude_operator(pattern);
@@ -96,6 +108,9 @@ void add_quantizer_options(CLI::App& command, QuantizerArguments& options) {
       .add_flag("--repair", options.repair,
                 "Equalize channels, learn the rounding of weights, and choose ranges by the error "
                 "of the outputs: takes minutes")
+      .add_option("--guard", options.guard,
+                  "Leave in float what 8 bits destroy: layers of less signal over noise than so "
+                  "many dB; or off")
       ->group("Quantization");
   command
       .add_option("--exclude", options.excluded,
@@ -136,6 +151,7 @@ Result<EnnQuantizer> make_quantizer(const Graph& graph, const QuantizerArguments
     ENN_TRY(quantizer.set_weight_rounding(options.weight_rounding));
   }
   if (options.repair) quantizer.set_repair(true);
+  if (!options.guard.empty()) ENN_TRY(apply_guard(options.guard, quantizer));
   for (const std::string& observer : options.observers) {
     ENN_TRY(apply_observer(graph, observer, quantizer));
   }
@@ -147,6 +163,10 @@ Result<EnnQuantizer> make_quantizer(const Graph& graph, const QuantizerArguments
               << "', which the model does not have\n";
   }
   return quantizer;
+}
+
+void print_warnings(const QuantizedModel& quantized) {
+  for (const std::string& warning : quantized.warnings()) std::cerr << "enn: " << warning << '\n';
 }
 
 Status take_ranges(const QuantizerArguments& options, PreparedModel& prepared) {

@@ -17,6 +17,7 @@ struct QuantizerArguments {
   bool keep_biases = false;
   std::string weight_rounding;
   bool repair = false;
+  std::string guard;
   std::vector<std::string> resume;
   std::string encodings;
 };
@@ -24,6 +25,9 @@ void add_quantizer_options(CLI::App& command, QuantizerArguments& options);
 
 [[nodiscard]] Result<EnnQuantizer> make_quantizer(const Graph& graph,
                                                   const QuantizerArguments& options);
+
+// Prints what is to be said about the calibration and what the guard left in float.
+void print_warnings(const QuantizedModel& quantized);
 
 // Gives the model the statistics and encodings that the options name.
 [[nodiscard]] Status take_ranges(const QuantizerArguments& options, PreparedModel& prepared);

@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "enn/exported_program.hpp"
@@ -98,6 +99,11 @@ class QuantizedModel {
   // SHA-256 (hexadecimal) of encodings().
   [[nodiscard]] std::string encodings_hash() const;
 
+  // What the guard left in float, and the reasons: node (or input) by node.
+  [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& guarded() const;
+  // What is to be said about the calibration and the guard, a line each.
+  [[nodiscard]] const std::vector<std::string>& warnings() const;
+
  private:
   friend Result<QuantizedModel> convert_pt2e(const PreparedModel& prepared);
   struct State;
@@ -106,7 +112,8 @@ class QuantizedModel {
 };
 
 // Replaces the observers by quantize and dequantize operators and folds the weights to int8, as
-// torchao's convert_pt2e does. An observer that saw no sample and has no encoding is an error that
+// torchao's convert_pt2e does, and leaves in float what the guard finds destroyed
+// (EnnQuantizer::set_guard). An observer that saw no sample and has no encoding is an error that
 // names its value.
 [[nodiscard]] Result<QuantizedModel> convert_pt2e(const PreparedModel& prepared);
 

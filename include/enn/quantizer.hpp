@@ -25,6 +25,9 @@ enum class Precision : std::uint8_t { A8W8 = 3 };
 enum class Compatibility : std::uint8_t { Default, Upstream };
 [[nodiscard]] Result<Compatibility> compatibility_from_string(std::string_view name);
 
+// Of signal over noise, in dB, that the guard asks of each layer unless set otherwise.
+inline constexpr double kDefaultGuard = 6.0;
+
 // Places the quantization of a model. Copies are independent.
 class EnnQuantizer {
  public:
@@ -58,6 +61,12 @@ class EnnQuantizer {
   // weights, and choose ranges by the error of the model's outputs (docs/repair.md). That takes
   // minutes. prepare_pt2e(), which sees one sample after the other, refuses it.
   void set_repair(bool enabled) { repair_ = enabled; }
+  // The guard: when a model is converted, the core measures on some of the calibration samples what
+  // 8 bits make of each layer, and leaves in float what they destroy: a layer or a value of less
+  // signal over noise than `least_sqnr` (in dB), or one whose range is made by outliers. None
+  // switches it off. It is on until this says otherwise, but not in upstream's placement, nor in
+  // quantization-aware training. InvalidArgument for what is no number from 0 to 100.
+  [[nodiscard]] Status set_guard(std::optional<double> least_sqnr);
   // Leaves the nodes in float whose name matches the pattern, that are computed in a module whose
   // path or class does, or that are of the operator.
   void exclude_node(std::string_view pattern);
@@ -78,6 +87,11 @@ class EnnQuantizer {
     return learned_rounding_ && !is_qat_ && compatibility_ == Compatibility::Default;
   }
   [[nodiscard]] bool repairs() const { return repair_; }
+
+  // None where the guard is off.
+  [[nodiscard]] std::optional<double> guard() const {
+    return is_qat_ || compatibility_ == Compatibility::Upstream ? std::nullopt : guard_;
+  }
 
   // InvalidArgument when a pattern that was set matches nothing in the graph; the message names it.
   [[nodiscard]] Status check_patterns(const Graph& graph) const;
@@ -108,6 +122,7 @@ class EnnQuantizer {
   bool bias_correction_ = true;
   bool learned_rounding_ = false;
   bool repair_ = false;
+  std::optional<double> guard_ = kDefaultGuard;
   std::string observer_;  // empty: the default
   std::vector<Override> operators_;
   std::vector<Override> modules_;

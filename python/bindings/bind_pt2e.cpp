@@ -1,8 +1,10 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/function.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
@@ -13,7 +15,10 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
+#include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -26,6 +31,8 @@
 #include "pt2e/bias_correction.hpp"
 #include "pt2e/calibration.hpp"
 #include "pt2e/equalization.hpp"
+#include "pt2e/guard.hpp"
+#include "pt2e/kept_samples.hpp"
 #include "pt2e/observer.hpp"
 #include "pt2e/range_search.hpp"
 #include "pt2e/weight_rounding.hpp"
@@ -174,12 +181,15 @@ class Calibrator {
   }
 
   std::vector<OutputArray> run(const std::vector<InputArray>& inputs) {
-    std::vector<Tensor> outputs = take((*model_)(tensor_views(inputs), &calibration_));
+    const std::vector<TensorView> views = tensor_views(inputs);
+    std::vector<Tensor> outputs = take((*model_)(views, &calibration_));
     SerialParallel serial;
     calibration_.see_constants(serial);
+    samples_.add(views);
     return to_arrays(std::move(outputs));
   }
 
+  [[nodiscard]] const KeptSamples& samples() const { return samples_; }
   // Borrowed: it lives as long as this.
   [[nodiscard]] RangeObserver& observer(std::size_t observer) {
     return *calibration_.observer(observer);
@@ -200,9 +210,97 @@ class Calibrator {
   }
 
   Calibration calibration_;
+  KeptSamples samples_;
   std::unique_ptr<Model> model_;
   std::map<std::size_t, QuantParams> searched_;  // by observer
 };
+
+// How a group of sites is quantized: dtype, quant_min, quant_max, axis or -1, whether the scale is
+// given, scales, zero points.
+using GroupNumbers = std::tuple<std::string, std::int32_t, std::int32_t, int, bool,
+                                std::vector<float>, std::vector<std::int32_t>>;
+// Value, group, number of the site that it reads, annotated readers, whether it serves all others.
+using SiteNumbers =
+    std::tuple<ValueId, std::size_t, std::optional<std::size_t>, std::vector<NodeId>, bool>;
+
+Placement placement_of(const std::vector<GroupNumbers>& groups,
+                       const std::vector<SiteNumbers>& sites) {
+  Placement placement;
+  for (const GroupNumbers& group : groups) {
+    const DType dtype = tensor_type({std::get<0>(group), {}}, "a quantized value").dtype;
+    if (std::get<4>(group)) {
+      placement.groups.emplace_back(FixedQParamsSpec{.dtype = dtype});
+    } else {
+      placement.groups.emplace_back(QuantizationSpec{.dtype = dtype});
+    }
+  }
+  for (const auto& [value, group, parent, readers, of_result] : sites)
+    placement.sites.push_back({value, group, parent.value_or(kNoSite), readers, of_result});
+  return placement;
+}
+
+// The guard on a graph that someone else placed observers on.
+Guarded guard_graph(const Graph& graph, const std::vector<GroupNumbers>& groups,
+                    const std::vector<SiteNumbers>& sites, const KeptSamples& samples,
+                    double least_sqnr, int threads) {
+  const Placement placement = placement_of(groups, sites);
+  std::vector<QuantParams> params;
+  for (const auto& [dtype, quant_min, quant_max, axis, fixed, scales, zero_points] : groups)
+    params.push_back({scales, zero_points, axis, quant_min, quant_max});
+  ModelOptions options;
+  options.threads = threads;
+  check(verify(graph));
+  return guard({graph,
+                types_of(graph, graph.inputs()),
+                types_of(graph, graph.outputs()),
+                {},
+                placement,
+                params},
+               samples, least_sqnr, options);
+}
+
+void bind_guard(nb::module_& module) {
+  nb::class_<KeptSamples>(module, "KeptSamples", "Some of the samples that were seen.")
+      .def(nb::init<>())
+      .def("__deepcopy__", [](const KeptSamples& samples, const nb::handle&) { return samples; })
+      .def(
+          "add",
+          [](KeptSamples& samples, const std::vector<InputArray>& inputs) {
+            samples.add(tensor_views(inputs));
+          },
+          nb::arg("inputs"))
+      .def_prop_ro("warnings", &sample_warnings);
+  nb::class_<Guarded>(module, "Guarded", "What the guard leaves in float.")
+      .def_prop_ro(
+          "sites",
+          [](const Guarded& guarded) {
+            std::vector<std::tuple<std::size_t, std::vector<NodeId>, bool>> sites;
+            for (std::size_t i = 0; i < guarded.remaining.sites.size(); ++i) {
+              const Site& site = guarded.remaining.sites[i];
+              sites.emplace_back(guarded.remaining.numbers[i], site.readers, site.of_result);
+            }
+            return sites;
+          },
+          "Those that remain: [(number, annotated readers, whether it serves all others)].")
+      .def("names_and_reasons",
+           [](const Guarded& guarded, const Graph& graph) {
+             return names_and_reasons(graph, guarded);
+           })
+      .def(
+          "explain",
+          [](const Guarded& guarded, const Graph& graph, std::vector<Explanation> rows) {
+            explain_guarded(graph, guarded, rows);
+            return rows;
+          },
+          nb::arg("graph"), nb::arg("rows"), "What explain() said of the graph, corrected.")
+      .def_prop_ro("changes",
+                   [](const Guarded& guarded) {
+                     return !guarded.readers.empty() || !guarded.values.empty();
+                   })
+      .def_ro("warnings", &Guarded::warnings);
+  module.def("guard", &guard_graph, nb::arg("graph"), nb::arg("groups"), nb::arg("sites"),
+             nb::arg("samples"), nb::arg("least_sqnr"), nb::arg("threads") = 1);
+}
 
 QuantParams params_of(const QuantizationSpec& spec, std::vector<float> scales,
                       std::vector<std::int32_t> zero_points) {
@@ -332,6 +430,7 @@ void bind_observers(nb::module_& module) {
       .def("search_ranges", &Calibrator::search_ranges, nb::arg("graph"), nb::arg("sites"),
            nb::arg("samples"), nb::arg("progress"), nb::arg("threads") = 1)
       .def("qparams", &Calibrator::qparams, nb::arg("observer"))
+      .def_prop_ro("samples", &Calibrator::samples, nb::rv_policy::copy)
       .def("observer", &Calibrator::observer, nb::arg("observer"),
            nb::rv_policy::reference_internal)
       .def("correction", &Calibrator::correction, nb::arg("layer"),
@@ -343,6 +442,7 @@ void bind_observers(nb::module_& module) {
 
 void bind_pt2e(nb::module_& module) {
   bind_bias_correction(module);
+  bind_guard(module);
   bind_weight_rounding(module);
   bind_observers(module);
   nb::class_<GraphEqualizer>(module, "Equalizer",
@@ -392,6 +492,8 @@ void bind_pt2e(nb::module_& module) {
       .def_prop_ro(
           "exported_program",
           [](const QuantizedModel& model) { return ExportedProgram(model.exported_program()); })
+      .def_prop_ro("guarded", &QuantizedModel::guarded)
+      .def_prop_ro("warnings", &QuantizedModel::warnings)
       .def("encodings", &QuantizedModel::encodings)
       .def("aimet_encodings", &QuantizedModel::aimet_encodings)
       .def("encodings_hash", &QuantizedModel::encodings_hash);

@@ -154,6 +154,13 @@ void bind_quantizer(nb::module_& module) {
             check(quantizer.set_weight_rounding(rounding));
           },
           nb::arg("rounding"))
+      .def(
+          "set_guard",
+          [](EnnQuantizer& quantizer, std::optional<double> least_sqnr) {
+            check(quantizer.set_guard(least_sqnr));
+          },
+          nb::arg("least_sqnr").none())
+      .def_prop_ro("guard", &EnnQuantizer::guard)
       .def("set_observer_for_module",
            [](EnnQuantizer& quantizer, std::string_view pattern, std::string_view observer) {
              check(quantizer.set_observer_for_module(pattern, observer));

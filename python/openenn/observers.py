@@ -178,16 +178,6 @@ def _check_values(observer: torch.nn.Module, values: tuple[torch.Tensor, ...]) -
         _core.check_observed([(observer.__dict__[_VALUES][0], _core.observed_between([low], [high]))])
 
 
-def checked_conversion(convert: Callable[..., GraphModule]) -> Callable[..., GraphModule]:
-    """For the first step of convert_pt2e: observers that saw nothing would give a scale of 1."""
-
-    def checked(graph_module: GraphModule, *args: Any, **kwargs: Any) -> GraphModule:
-        check_observed(graph_module)
-        return convert(graph_module, *args, **kwargs)
-
-    return checked
-
-
 def check_observed(model: GraphModule, observed: Callable[[Any], "_core.Observed"] | None = None) -> None:
     """Raises unless every observer that name_values() knows saw something, and nothing but finite values.
 

@@ -45,7 +45,7 @@ def wrap_torchao() -> None:
     """What prepare_pt2e, prepare_qat_pt2e and convert_pt2e of torchao call."""
     from torchao.quantization.pt2e import qat_utils, quantize_pt2e
 
-    from openenn import batch_norms, observers
+    from openenn import batch_norms, guard
 
     wrap(quantize_pt2e, "_fuse_conv_bn_", "m", batch_norms.guarded_fold)
     wrap(quantize_pt2e, "_fuse_linear_bn_", "m", batch_norms.guarded_fold)
@@ -55,5 +55,5 @@ def wrap_torchao() -> None:
         quantize_pt2e,
         "_convert_to_reference_decomposed_fx",
         "graph_module convert_custom_config qconfig_mapping backend_config",
-        observers.checked_conversion,
+        guard.guarded_conversion,
     )

@@ -20,6 +20,7 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 
 from openenn import _core, fx
 from openenn.correction import BiasCorrector, WeightRounder
+from openenn.guard import Guard, guard_of
 from openenn.observers import check_observed, observed_by, spec_of, state_tensor, state_text
 from openenn.samples import tensors_of
 
@@ -57,7 +58,7 @@ class PreparedModel:
         rounded = []
         for node in module.graph.nodes:
             observer = fx.observer_of(module, node)
-            if observer is None or isinstance(observer, FixedQParamsObserver):
+            if observer is None or isinstance(observer, (FixedQParamsObserver, Guard)):
                 continue
             if isinstance(observer, BiasCorrector):
                 self._correctors[str(node.target)] = observer
@@ -154,6 +155,9 @@ class PreparedModel:
             corrector.core = copy.deepcopy(self._calibrator.correction(number))
         for number, rounder in enumerate(self._rounders.values()):
             rounder.core = copy.deepcopy(self._calibrator.rounding(number))
+        guard = guard_of(self.module)
+        if guard is not None:
+            guard.samples = self._calibrator.samples
 
     def _observed(self, observer: torch.nn.Module) -> "_core.Observed":
         for number, known in enumerate(self._observers.values()):

@@ -26,6 +26,7 @@ from openenn.batch_norms import fold_batch_norms, give_parameters
 from openenn.constants import evaluate_constants
 from openenn.correction import insert_correctors, insert_rounders
 from openenn.decompositions import decompose
+from openenn.guard import insert_guard
 from openenn.observers import OBSERVERS, calls_observer, name_values
 from openenn.qat import erase_batch_counters, keep_settings
 from openenn.regions import inline_regions
@@ -118,6 +119,15 @@ class EnnQuantizer(Quantizer):
         The page repair.md says what these do. prepare_pt2e, which sees one sample after the other, refuses it.
         """
         self._core.set_repair(enabled)
+
+    def set_guard(self, least_sqnr: float | None) -> None:
+        """Below which signal over noise, in dB, 8 bits destroy a layer, which then stays in float; None is off."""
+        self._core.set_guard(least_sqnr)
+
+    @property
+    def guard(self) -> float | None:
+        """What set_guard() set; None also in upstream's placement and in quantization-aware training."""
+        return self._core.guard
 
     def exclude_node(self, pattern: str) -> None:
         """Leaves nodes of these names in float."""
@@ -227,6 +237,13 @@ class EnnQuantizer(Quantizer):
         name_values(edge_or_node_to_obs_or_fq)
         insert_rounders(model, self._rounded, edge_or_node_to_obs_or_fq)
         insert_correctors(model, self._corrected, edge_or_node_to_obs_or_fq)
+        if self._interpret and not self._is_qat:
+            insert_guard(model, self)
+
+    def _note_guarded(self, guarded: "_core.Guarded", graph: "_core.Graph") -> None:
+        """Called by convert_pt2e with what the guard left in float; explain() says so from then on."""
+        if self._report is not None:
+            self._report = Report("Quantization", guarded.explain(graph, self._report.rows))
 
     def explain(self) -> Report:
         """For each input, constant and node of the model annotated last: how it is quantized, or why it is not."""

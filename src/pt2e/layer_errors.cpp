@@ -43,6 +43,22 @@ Status add_rounding(const Graph& graph, const TwinQuantization& quantization, Er
   return {};
 }
 
+void add_vanished(std::span<const float> values, float scale, LayerErrors::Vanished& counts) {
+  constexpr std::size_t kCounted = 4096;  // counts of 32 bits, which vectorize
+  const float half_step = scale / 2;
+  for (std::size_t begin = 0; begin < values.size(); begin += kCounted) {
+    std::uint32_t nonzero = 0;
+    std::uint32_t vanished = 0;
+    for (const float value : values.subspan(begin, std::min(kCounted, values.size() - begin))) {
+      const float magnitude = std::fabs(value);
+      nonzero += magnitude > 0.0F ? 1U : 0U;
+      vanished += (magnitude > 0.0F) & (magnitude < half_step) ? 1U : 0U;
+    }
+    counts.nonzero += nonzero;
+    counts.vanished += vanished;
+  }
+}
+
 // The elements of a tensor of rank 4 in the other order of memory: images with their channels last,
 // or first again.
 std::vector<float> reordered(std::span<const float> values, const Shape& shape,
@@ -144,6 +160,7 @@ void LayerErrors::add_pair(ValueId reference, ValueId other, std::optional<std::
 
 Status LayerErrors::add_quantizations() {
   rounding_.resize(twin_.quantizations.size());
+  vanished_.resize(twin_.quantizations.size());
   SerialParallel serial;
   for (std::size_t i = 0; i < twin_.quantizations.size(); ++i) {
     const TwinQuantization& quantization = twin_.quantizations[i];
@@ -211,8 +228,10 @@ void LayerErrors::see(ValueId reference, std::span<const float> values, float* c
   for (std::size_t c = 0; c < sums.peaks.size(); ++c)
     seen.channel_peaks[c] = std::max(seen.channel_peaks[c], sums.peaks[c]);
   seen.sums.add(sums.values);
-  for (std::size_t i = 0; i < quantizations.size(); ++i)
+  for (std::size_t i = 0; i < quantizations.size(); ++i) {
     rounding_[quantizations[i]].add(sums.rounded[i]);
+    if (counts_vanished_) add_vanished(values, params[i]->scale(), vanished_[quantizations[i]]);
+  }
   if (with_details_ && sums.values.count > 0 && has_bins(seen.sums.low, seen.sums.high))
     add_values(seen.histogram, values, sums.values.low, sums.values.high, parallel);
 }
@@ -338,6 +357,24 @@ Closeness LayerErrors::output(std::size_t output) const {
 Closeness LayerErrors::rounding(std::size_t quantization) const {
   const SeenValues* values = seen(twin_.quantizations[quantization].reference);
   return values == nullptr ? Closeness() : closeness_of(values->sums, rounding_[quantization]);
+}
+
+LayerErrors::Vanished LayerErrors::vanished(std::size_t quantization) const {
+  return vanished_[quantization];
+}
+
+void LayerErrors::clear() {
+  samples_ = 0;
+  for (Pair& pair : pairs_) pair.sums = {};
+  for (auto& [reference, seen] : seen_) {
+    if (!twin_.graph.value(reference).is_constant()) seen = {};
+  }
+  for (std::size_t i = 0; i < rounding_.size(); ++i) {
+    const ValueId reference = twin_.quantizations[i].reference;
+    if (reference == kNone || twin_.graph.value(reference).is_constant()) continue;
+    rounding_[i] = {};
+    vanished_[i] = {};
+  }
 }
 
 std::uint64_t LayerErrors::clipped(std::size_t quantization) const {

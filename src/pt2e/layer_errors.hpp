@@ -51,6 +51,11 @@ class LayerErrors {
   // Measures one sample, and gives the float model's results.
   [[nodiscard]] Result<std::vector<Tensor>> operator()(std::span<const TensorView> inputs);
 
+  // From now on vanished() is counted.
+  void count_vanished() { counts_vanished_ = true; }
+  // Forgets the samples.
+  void clear();
+
   [[nodiscard]] std::uint64_t samples() const { return samples_; }
   [[nodiscard]] const TwinGraph& twin() const { return twin_; }
 
@@ -68,6 +73,12 @@ class LayerErrors {
   // without samples.
   [[nodiscard]] Closeness rounding(std::size_t quantization) const;
   [[nodiscard]] std::uint64_t clipped(std::size_t quantization) const;
+  // Of a value with one scale: how many elements were not 0, and how many of these became 0.
+  struct Vanished {
+    std::uint64_t nonzero = 0;
+    std::uint64_t vanished = 0;
+  };
+  [[nodiscard]] Vanished vanished(std::size_t quantization) const;
   // What a value of the twin was, one of a layer, an output or a quantization; null when it is
   // not known: it is not float32.
   [[nodiscard]] const SeenValues* seen(ValueId reference) const;
@@ -128,7 +139,9 @@ class LayerErrors {
   std::map<std::tuple<ValueId, ValueId, std::optional<std::size_t>>, std::size_t> pair_of_;
   std::vector<Pair> pairs_;
   std::map<ValueId, SeenValues> seen_;
-  std::vector<ErrorSums> rounding_;                               // by quantization
+  std::vector<ErrorSums> rounding_;  // by quantization
+  std::vector<Vanished> vanished_;   // likewise
+  bool counts_vanished_ = false;
   std::map<ValueId, std::vector<std::size_t>> quantizations_of_;  // by reference
   std::vector<Tap> taps_;
   std::map<ValueId, bool> channels_last_;  // in memory; of references and other values

@@ -16,7 +16,9 @@
 #include "pt2e/calibration.hpp"
 #include "pt2e/encodings.hpp"
 #include "pt2e/fuse_batch_norms.hpp"
+#include "pt2e/guard.hpp"
 #include "pt2e/insert_quantization.hpp"
+#include "pt2e/kept_samples.hpp"
 #include "pt2e/names.hpp"
 #include "pt2e/placement.hpp"
 #include "pt2e/range_search.hpp"
@@ -153,6 +155,8 @@ struct PreparedModel::State {
   std::vector<std::optional<Given>> given;   // per group, from outside
   std::string model;
   std::string quantizer;
+  std::optional<double> guard;  // least signal over noise, or off
+  KeptSamples kept;
   std::uint64_t samples = 0;
   ModelOptions options;
   Model runner;
@@ -165,14 +169,19 @@ struct PreparedModel::State {
   }
   [[nodiscard]] Result<std::vector<QuantParams>> params() const;
   // Null unless the layer's weight is quantized where the layer reads it.
-  [[nodiscard]] const QuantParams* params_of_weight(NodeId layer,
+  [[nodiscard]] const QuantParams* params_of_weight(NodeId layer, std::span<const Site> sites,
                                                     const std::vector<QuantParams>& params) const;
+  // What the guard leaves; all sites where it is off.
+  [[nodiscard]] Guarded guarded(const std::vector<QuantParams>& params) const;
   // Both write to a copy of `graph`: weights that rounding to nearest takes to their learned
-  // integers, and the biases that go with them.
-  [[nodiscard]] Status round_weights(Graph& rounded, const std::vector<QuantParams>& params) const;
-  [[nodiscard]] Status correct_biases(Graph& corrected,
+  // integers, and the biases that go with them. Of the layers whose weight has one of the sites.
+  [[nodiscard]] Status round_weights(Graph& rounded, std::span<const Site> sites,
+                                     const std::vector<QuantParams>& params) const;
+  [[nodiscard]] Status correct_biases(Graph& corrected, std::span<const Site> sites,
                                       const std::vector<QuantParams>& params) const;
-  [[nodiscard]] std::vector<Encoding> encodings(const std::vector<QuantParams>& params) const;
+  // Of the sites with these numbers.
+  [[nodiscard]] std::vector<Encoding> encodings(std::span<const std::size_t> numbers,
+                                                const std::vector<QuantParams>& params) const;
   [[nodiscard]] Result<QuantParams> params_of(std::size_t site, const GivenEncoding& given) const;
   // The ranges that can be searched, and the groups that they are of.
   [[nodiscard]] std::vector<std::size_t> searched_groups(const std::vector<QuantParams>& params,
@@ -204,19 +213,31 @@ Result<std::vector<QuantParams>> PreparedModel::State::params() const {
 }
 
 const QuantParams* PreparedModel::State::params_of_weight(
-    NodeId layer, const std::vector<QuantParams>& params) const {
+    NodeId layer, std::span<const Site> sites, const std::vector<QuantParams>& params) const {
   const ValueId weight = graph.node(layer).inputs[1];
-  const auto site = std::ranges::find_if(placement.sites, [&](const Site& candidate) {
+  const auto site = std::ranges::find_if(sites, [&](const Site& candidate) {
     return candidate.value == weight &&
            std::ranges::find(candidate.readers, layer) != candidate.readers.end();
   });
-  return site == placement.sites.end() ? nullptr : &params[site->group];
+  return site == sites.end() ? nullptr : &params[site->group];
 }
 
-Status PreparedModel::State::round_weights(Graph& rounded,
+Guarded PreparedModel::State::guarded(const std::vector<QuantParams>& params) const {
+  Guarded result = all_sites(placement);
+  if (guard) {
+    result = enn::guard(
+        {graph, program.inputs(), program.outputs(), program.mutations(), placement, params}, kept,
+        *guard, options);
+  }
+  const std::vector<std::string> others = sample_warnings(kept);
+  result.warnings.insert(result.warnings.begin(), others.begin(), others.end());
+  return result;
+}
+
+Status PreparedModel::State::round_weights(Graph& rounded, std::span<const Site> sites,
                                            const std::vector<QuantParams>& params) const {
   for (const WeightRounding& rounding : calibration.roundings()) {
-    const QuantParams* weight_params = params_of_weight(rounding.node(), params);
+    const QuantParams* weight_params = params_of_weight(rounding.node(), sites, params);
     if (weight_params == nullptr) continue;
     const ValueId weight = graph.node(rounding.node()).inputs[1];
     ENN_ASSIGN(const std::vector<float> weights, constant_floats(graph, weight));
@@ -226,11 +247,11 @@ Status PreparedModel::State::round_weights(Graph& rounded,
   return {};
 }
 
-Status PreparedModel::State::correct_biases(Graph& corrected,
+Status PreparedModel::State::correct_biases(Graph& corrected, std::span<const Site> sites,
                                             const std::vector<QuantParams>& params) const {
   for (const BiasCorrection& correction : calibration.corrections()) {
     const NodeId id = correction.node();
-    const QuantParams* weight_params = params_of_weight(id, params);
+    const QuantParams* weight_params = params_of_weight(id, sites, params);
     if (weight_params == nullptr) continue;
     const ValueId weight = graph.node(id).inputs[1];
     const ValueId bias = graph.node(id).inputs[2];
@@ -247,9 +268,9 @@ Status PreparedModel::State::correct_biases(Graph& corrected,
 }
 
 std::vector<Encoding> PreparedModel::State::encodings(
-    const std::vector<QuantParams>& params) const {
+    std::span<const std::size_t> numbers, const std::vector<QuantParams>& params) const {
   std::vector<Encoding> encodings;
-  for (std::size_t i = 0; i < placement.sites.size(); ++i) {
+  for (const std::size_t i : numbers) {
     const std::size_t group = placement.sites[i].group;
     Encoding encoding;
     encoding.name = names[i];
@@ -370,13 +391,15 @@ Result<PreparedModel> prepare_pt2e(const ExportedProgram& program, const EnnQuan
   return PreparedModel(std::make_unique<PreparedModel::State>(PreparedModel::State{
       std::move(transformed), std::move(graph), std::move(annotations), std::move(placement),
       std::move(calibration), std::move(names), std::move(qualified), std::move(given),
-      std::move(model), sha256(quantizer.to_json()), 0, options, std::move(runner)}));
+      std::move(model), sha256(quantizer.to_json()), quantizer.guard(), KeptSamples(), 0, options,
+      std::move(runner)}));
 }
 
 Result<std::vector<Tensor>> PreparedModel::operator()(std::span<const TensorView> inputs) {
   ENN_ASSIGN(std::vector<Tensor> outputs, state_->runner(inputs, &state_->calibration));
   SerialParallel serial;
   state_->calibration.see_constants(serial);
+  state_->kept.add(inputs);
   ++state_->samples;
   return outputs;
 }
@@ -544,6 +567,8 @@ Status PreparedModel::search_ranges(std::span<const std::vector<Tensor>> samples
 struct QuantizedModel::State {
   ExportedProgram program;
   std::vector<Encoding> encodings;
+  std::vector<std::pair<std::string, std::string>> guarded;
+  std::vector<std::string> warnings;
   ModelOptions options;
   std::optional<Model> qdq;
   std::optional<Model> integer;
@@ -570,17 +595,26 @@ const ExportedProgram& QuantizedModel::exported_program() const { return state_-
 std::string QuantizedModel::encodings() const { return encodings_json(state_->encodings); }
 std::string QuantizedModel::aimet_encodings() const { return aimet_json(state_->encodings); }
 std::string QuantizedModel::encodings_hash() const { return sha256(encodings()); }
+const std::vector<std::pair<std::string, std::string>>& QuantizedModel::guarded() const {
+  return state_->guarded;
+}
+const std::vector<std::string>& QuantizedModel::warnings() const { return state_->warnings; }
 
 Result<QuantizedModel> convert_pt2e(const PreparedModel& prepared) {
   const PreparedModel::State& state = *prepared.state_;
   ENN_ASSIGN(const std::vector<QuantParams> params, state.params());
+  Guarded guarded = state.guarded(params);
+  Annotations annotations = state.annotations;
+  apply(state.graph, guarded, annotations);
+  const Placement placement{state.placement.groups, std::move(guarded.remaining.sites)};
   Graph graph = state.graph;
-  ENN_TRY(state.round_weights(graph, params));
-  ENN_TRY(state.correct_biases(graph, params));
-  ENN_ASSIGN(graph, insert_quantization(graph, state.annotations, state.placement, params));
-  return QuantizedModel(std::make_unique<QuantizedModel::State>(
-      QuantizedModel::State{with_graph(state.program, std::move(graph)), state.encodings(params),
-                            state.options, std::nullopt, std::nullopt}));
+  ENN_TRY(state.round_weights(graph, placement.sites, params));
+  ENN_TRY(state.correct_biases(graph, placement.sites, params));
+  ENN_ASSIGN(graph, insert_quantization(graph, annotations, placement, params));
+  return QuantizedModel(std::make_unique<QuantizedModel::State>(QuantizedModel::State{
+      with_graph(state.program, std::move(graph)),
+      state.encodings(guarded.remaining.numbers, params), names_and_reasons(state.graph, guarded),
+      std::move(guarded.warnings), state.options, std::nullopt, std::nullopt}));
 }
 
 }  // namespace enn

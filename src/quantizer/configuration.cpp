@@ -17,6 +17,7 @@ using nlohmann::json;
 constexpr std::string_view kFormat = "openenn.quantizer";
 constexpr std::uint64_t kVersion = 1;
 constexpr std::size_t kMaxPattern = 1000;
+constexpr double kMostDecibels = 100;
 
 Status check_observer(std::string_view name) {
   if (observer_of_name(name)) return {};
@@ -165,6 +166,15 @@ Status EnnQuantizer::set_weight_rounding(std::string_view rounding) {
   return {};
 }
 
+Status EnnQuantizer::set_guard(std::optional<double> least_sqnr) {
+  if (least_sqnr && !(*least_sqnr >= 0 && *least_sqnr <= kMostDecibels)) {
+    return error(Code::InvalidArgument, "the guard's least signal over noise is ", *least_sqnr,
+                 " dB; it can be a number from 0 to ", kMostDecibels, ", or none");
+  }
+  guard_ = least_sqnr;
+  return {};
+}
+
 void EnnQuantizer::exclude_node(std::string_view pattern) { excluded_nodes_.emplace_back(pattern); }
 
 void EnnQuantizer::exclude_module(std::string_view pattern) {
@@ -187,6 +197,7 @@ std::string EnnQuantizer::to_json() const {
                    {"bias_correction", bias_correction_}};
   if (learned_rounding_) document["weight_rounding"] = "learned";
   if (repair_) document["repair"] = true;
+  if (guard_ != kDefaultGuard) document["guard"] = guard_ ? json(*guard_) : json(nullptr);
   if (!observer_.empty()) document["observer"] = observer_;
   for (const Override& item : operators_) {
     document["observers"].push_back({{"operator", item.subject}, {"observer", item.observer}});
@@ -212,8 +223,8 @@ Result<EnnQuantizer> EnnQuantizer::from_json(std::string_view text) {
   // "decisions" and "measured" say how a recipe came about, "comment" is the writer's.
   ENN_TRY(check_keys(document, "the recipe",
                      {"format", "version", "precision", "compatibility", "is_per_channel", "is_qat",
-                      "bias_correction", "weight_rounding", "repair", "observer", "observers",
-                      "excluded", "decisions", "measured", "comment"}));
+                      "bias_correction", "weight_rounding", "repair", "guard", "observer",
+                      "observers", "excluded", "decisions", "measured", "comment"}));
   ENN_ASSIGN(const std::string compatibility, text_from(document, "compatibility", "DEFAULT"));
   ENN_ASSIGN(const std::string precision, text_from(document, "precision", "A8W8"));
   ENN_ASSIGN(const Compatibility placement, compatibility_from_string(compatibility));
@@ -228,6 +239,12 @@ Result<EnnQuantizer> EnnQuantizer::from_json(std::string_view text) {
   ENN_TRY(quantizer.set_weight_rounding(rounding));
   ENN_ASSIGN(const bool repair, bool_from(document, "repair", false));
   quantizer.set_repair(repair);
+  if (const auto guard = document.find("guard"); guard != document.end()) {
+    if (!guard->is_number() && !guard->is_null())
+      return error(Code::InvalidArgument, "'guard' is neither a number (of dB) nor null");
+    ENN_TRY(quantizer.set_guard(guard->is_null() ? std::nullopt
+                                                 : std::optional<double>(guard->get<double>())));
+  }
   if (document.contains("observer")) {
     ENN_ASSIGN(const std::string observer, string_from(document, "observer"));
     ENN_TRY(quantizer.set_observer(observer));

@@ -1,6 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <optional>
+
 #include "enn/quantizer.hpp"
 #include "quantizer/explain.hpp"
 #include "quantizer/overrides.hpp"
@@ -268,6 +271,25 @@ TEST(Configuration, PatternsMatchWholeNames) {
   EXPECT_FALSE(matches("conv2d", "conv2d_1"));
   EXPECT_FALSE(matches("?", ""));
   EXPECT_FALSE(matches("*a*a*a*a*a*a*a*b", std::string(200, 'a')));
+}
+
+TEST(Configuration, GuardIsKept) {
+  EnnQuantizer quantizer;
+  EXPECT_EQ(quantizer.guard(), kDefaultGuard);
+  EXPECT_EQ(quantizer.to_json().find("guard"), std::string::npos);
+  ASSERT_TRUE(quantizer.set_guard(10.5).ok());
+  EXPECT_EQ(EnnQuantizer::from_json(quantizer.to_json()).value().guard(), 10.5);
+  ASSERT_TRUE(quantizer.set_guard(std::nullopt).ok());
+  EXPECT_EQ(EnnQuantizer::from_json(quantizer.to_json()).value().guard(), std::nullopt);
+  EXPECT_FALSE(quantizer.set_guard(-1.0).ok());
+  EXPECT_FALSE(quantizer.set_guard(std::nan("")).ok());
+  EXPECT_FALSE(
+      EnnQuantizer::from_json(R"({"format": "openenn.quantizer", "version": 1, "guard": "off"})")
+          .ok());
+  EXPECT_EQ(EnnQuantizer(Compatibility::Upstream).guard(), std::nullopt);
+  quantizer = EnnQuantizer();
+  quantizer.set_quant_params(Precision::A8W8, true, /*is_qat=*/true);
+  EXPECT_EQ(quantizer.guard(), std::nullopt);
 }
 
 }  // namespace

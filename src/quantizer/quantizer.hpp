@@ -103,6 +103,7 @@ class Annotations {
   // Why the node was cleared, when that is not its operator's rule; else empty.
   [[nodiscard]] const std::string& reason(NodeId id) const { return reasons_[id]; }
   void set_input(ValueId id, Spec spec) { inputs_[id] = spec; }
+  void clear_input(ValueId id) { inputs_[id].reset(); }
   // Which setting of the user's left the node in float; empty when none did.
   [[nodiscard]] const std::string& excluded_by(NodeId id) const { return excluded_[id]; }
   void set_excluded(NodeId id, std::string by) { excluded_[id] = std::move(by); }
