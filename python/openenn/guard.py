@@ -1,4 +1,4 @@
-"""The guard in torchao's flow: the core decides what stays in float, this takes the observers of that out of the model."""
+"""The guard in torchao's flow: the core decides what stays in float, this takes the observers of it out."""
 
 import logging
 from collections.abc import Callable

@@ -42,6 +42,7 @@ def prepared(flow: ModuleType, exported: torch.export.ExportedProgram, observer:
     quantizer = EnnQuantizer()
     quantizer.set_observer(observer)
     quantizer.set_bias_correction(True)
+    quantizer.set_guard(None)  # it measures on samples, which statistics are not
     return flow.prepare_pt2e(exported.module(), quantizer)
 
 

@@ -1,5 +1,7 @@
 """The guard from calibration: what 8 bits destroy stays in float, in every flow, and what is sound stays as it was."""
 
+import copy
+import subprocess
 from pathlib import Path
 from types import ModuleType
 
@@ -7,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 from executorch.backends.samsung.quantizer import EnnQuantizer
+from executorch.exir._serialize._program import deserialize_pte_binary
+from test_search import ENN
 from torch import nn
 from torchao.quantization.pt2e import quantize_pt2e as torchao_pt2e
 
 import common
-from openenn import _core, pt2e
+import two_doors
+from openenn import EnnError, _core, pt2e
 
 FLOWS = {"torchao": torchao_pt2e, "openenn.pt2e": pt2e}
 
@@ -158,6 +163,73 @@ def test_what_is_sound_is_not_touched(flow: ModuleType, observer: str, caplog) -
     ]
     assert payloads[0].to_executorch().buffer == payloads[1].to_executorch().buffer
     assert lines(caplog) == []
+
+
+def test_the_command_gives_the_same_bytes(tmp_path: Path) -> None:
+    model, samples = differences(), smooth(8)
+    module = converted(pt2e, model, samples, EnnQuantizer())
+    program = common.lower(module, samples[0]).to_executorch().buffer
+    (tmp_path / "recipe.json").write_text(EnnQuantizer().to_json())
+    torch.export.save(torch.export.export(model, samples[0]), tmp_path / "m.pt2")
+    np.save(tmp_path / "x.npy", torch.cat([sample for (sample,) in samples]).numpy())
+
+    def payloads(*options: str) -> tuple[list[bytes], str]:
+        command = [ENN, "quantize", "m.pt2", "--data", "x.npy", "--pte", "m.pte", *options]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return two_doors.payloads_of(deserialize_pte_binary((tmp_path / "m.pte").read_bytes())), done.stderr
+
+    guarded, said = payloads("--guard", "6")
+    (line,) = [line for line in said.splitlines() if "the guard leaves in float" in line]
+    assert "'conv2d_1' (" in line
+    assert guarded == two_doors.payloads_of(deserialize_pte_binary(program))
+    unguarded, said = payloads("--guard", "off", "--save-recipe", "off.json")
+    assert "guard" not in said
+    assert unguarded != guarded
+    assert payloads("--recipe", "off.json")[0] == unguarded
+    assert payloads("--recipe", "recipe.json")[0] == guarded
+
+
+def test_settings_are_checked_and_kept() -> None:
+    made = EnnQuantizer()
+    assert made.guard == 6.0
+    made.set_guard(12)
+    assert EnnQuantizer.from_json(made.to_json()).guard == 12
+    made.set_guard(None)
+    assert EnnQuantizer.from_json(made.to_json()).guard is None
+    assert EnnQuantizer("UPSTREAM").guard is None
+    made = EnnQuantizer()
+    made.set_quant_params("A8W8", True, True)
+    assert made.guard is None
+    with pytest.raises(EnnError, match="the guard's least signal over noise is -1 dB; it can be a number from 0 to"):
+        made.set_guard(-1)
+
+
+def test_calibration_that_cannot_be_trusted_is_said_once(flow: ModuleType, caplog) -> None:
+    model, samples = branches(), pairs(3)
+
+    def said(data: list) -> list[str]:
+        caplog.clear()
+        converted(flow, model, data, quantizer())
+        return lines(caplog)
+
+    (line,) = said(samples[:1])
+    assert line.startswith("calibration: one sample only")
+    (line,) = said(samples[:1] * 3)
+    assert line.startswith("calibration: all 3 samples are the same")
+    (line,) = said([(x, torch.ones_like(y)) for x, y in samples])
+    assert "the same number is everywhere in 'y' (1)" in line
+    assert said(samples) == []
+
+
+def test_a_copy_of_a_prepared_model_is_guarded() -> None:
+    model, samples = branches(), with_outlier()
+    prepared = torchao_pt2e.prepare_pt2e(torch.export.export(model, samples[0]).module(), quantizer())
+    copied = copy.deepcopy(prepared)
+    with torch.no_grad():
+        for sample in samples:
+            copied(*sample)
+        assert sqnr(model, torchao_pt2e.convert_pt2e(copied), pairs(4, seed=2), 0) > 60
 
 
 @pytest.mark.parametrize(

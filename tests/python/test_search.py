@@ -36,6 +36,13 @@ class Planted(nn.Module):
         return self.head(self.body(self.stem(x)))
 
 
+def unguarded() -> openenn.EnnQuantizer:
+    """The guard would leave the planted layer in float without a search."""
+    quantizer = openenn.EnnQuantizer()
+    quantizer.set_guard(None)
+    return quantizer
+
+
 class Case:
     def __init__(self, folder: Path) -> None:
         torch.manual_seed(4)
@@ -48,7 +55,13 @@ class Case:
         np.save(folder / "y.npy", torch.cat([sample.flip(0) * 0.9 for sample in self.samples]).numpy())
         self.calls = 0
         self.result = openenn.quantize(
-            self.exported, self.samples, self.cosine, 0.001, resume=folder / "python.json", threads=1
+            self.exported,
+            self.samples,
+            self.cosine,
+            0.001,
+            quantizer=unguarded(),
+            resume=folder / "python.json",
+            threads=1,
         )
 
     def cosine(self, function) -> float:
@@ -86,7 +99,13 @@ def test_planted_layer_is_left_in_float(case) -> None:
 def test_search_goes_on_without_evaluating_again(case) -> None:
     before = case.calls
     again = openenn.quantize(
-        case.exported, case.samples, case.cosine, 0.001, resume=case.folder / "python.json", threads=1
+        case.exported,
+        case.samples,
+        case.cosine,
+        0.001,
+        quantizer=unguarded(),
+        resume=case.folder / "python.json",
+        threads=1,
     )
     assert case.calls == before
     assert again.recipe == case.result.recipe
@@ -110,7 +129,7 @@ def test_recipe_gives_the_same_program_in_both_doors(case) -> None:
 def test_command_searches_too(case) -> None:
     folder = case.folder
     arguments = ["quantize", folder / "m.pt2", "--data", folder / "x.npy", "--search-file", folder / "command.json"]
-    arguments += ["--evaluation-data", folder / "y.npy", "--metric", "cosine"]
+    arguments += ["--evaluation-data", folder / "y.npy", "--metric", "cosine", "--guard", "off"]
     report = json.loads(enn(*arguments, "--max-drop", 0.001, "--save-recipe", folder / "r.json", "--json"))
     assert report["layers_in_float"] == ["body.0 relu_1"]
     assert report["metric"] >= 0.999
