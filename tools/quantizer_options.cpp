@@ -108,6 +108,8 @@ void add_quantizer_options(CLI::App& command, QuantizerArguments& options) {
       .add_flag("--repair", options.repair,
                 "Equalize channels, learn the rounding of weights, and choose ranges by the error "
                 "of the outputs: takes minutes")
+      ->group("Quantization");
+  command
       .add_option("--guard", options.guard,
                   "Leave in float what 8 bits destroy: layers of less signal over noise than so "
                   "many dB; or off")

@@ -1,7 +1,9 @@
 """The guard in torchao's flow: the core decides what stays in float, this takes the observers of it out."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +21,19 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("openenn")
 
 _NAME = "enn_guard"
+
+# The warnings since said_once() began; None outside of it.
+_said: ContextVar[set[str] | None] = ContextVar("said", default=None)
+
+
+@contextmanager
+def said_once() -> Iterator[None]:
+    """Of models that are converted within it, each warning is said once."""
+    token = _said.set(set())
+    try:
+        yield
+    finally:
+        _said.reset(token)
 
 
 class Guard(ObserverBase):
@@ -110,8 +125,12 @@ def _run(model: GraphModule, guard: Guard) -> None:
         if guarded.changes:
             sites.keep(guarded.sites)
             quantizer._note_guarded(guarded, imported.graph)
+    said = _said.get()
     for warning in warnings:
-        _logger.warning("%s", warning)
+        if said is None or warning not in said:
+            _logger.warning("%s", warning)
+        if said is not None:
+            said.add(warning)
 
 
 class _Sites:

@@ -15,6 +15,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from openenn import _core, fx, pt2e
+from openenn.guard import said_once
 from openenn.models import exported, own_module
 from openenn.quantizer import EnnQuantizer
 from openenn.repair import equalize
@@ -44,6 +45,7 @@ class Quantized:
         Path(path).write_text(self.recipe, encoding="utf-8")
 
 
+@said_once()
 def quantize(
     model: torch.nn.Module | ExportedProgram,
     calibration: Iterable[Any],

@@ -190,6 +190,23 @@ def test_the_command_gives_the_same_bytes(tmp_path: Path) -> None:
     assert payloads("--recipe", "recipe.json")[0] == guarded
 
 
+@pytest.mark.full
+def test_mobilenet_is_not_touched(flow: ModuleType, caplog) -> None:
+    common.make_torchvision_importable()
+    from torchvision.models import mobilenet_v2
+
+    torch.manual_seed(0)
+    model = mobilenet_v2().eval()
+    samples = [(torch.randn(1, 3, 96, 96),) for _ in range(4)]
+    programs = []
+    for guard in (6.0, None):
+        made = EnnQuantizer()
+        made.set_guard(guard)
+        programs.append(common.lower(converted(flow, model, samples, made), samples[0]).to_executorch().buffer)
+    assert programs[0] == programs[1]
+    assert lines(caplog) == []
+
+
 def test_settings_are_checked_and_kept() -> None:
     made = EnnQuantizer()
     assert made.guard == 6.0
