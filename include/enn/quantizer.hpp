@@ -65,7 +65,7 @@ class EnnQuantizer {
   // 8 bits make of each layer, and leaves in float what they destroy: a layer or a value of less
   // signal over noise than `least_sqnr` (in dB), or one whose range is made by outliers. None
   // switches it off. It is on until this says otherwise, but not in upstream's placement, nor in
-  // quantization-aware training. InvalidArgument for what is no number from 0 to 100.
+  // quantization-aware training. InvalidArgument for anything but a number from 0 to 100.
   [[nodiscard]] Status set_guard(std::optional<double> least_sqnr);
   // Leaves the nodes in float whose name matches the pattern, that are computed in a module whose
   // path or class does, or that are of the operator.

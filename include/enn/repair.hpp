@@ -15,7 +15,7 @@
 namespace enn {
 
 // The program with other weights and biases: channels that layers alone read are given about the
-// same range. In float it computes the same, but for rounding, and for channels behind a clamp such
+// same range. In float it computes the same, but for rounding, and for channels after a clamp such
 // as relu6 that reach twice as far as any sample of `feed` shows. Batch norms are folded into their
 // convolutions.
 [[nodiscard]] Result<ExportedProgram> equalize(const ExportedProgram& program,

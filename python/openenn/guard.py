@@ -68,7 +68,7 @@ class _Shared:
 
 
 def insert_guard(model: GraphModule, quantizer: "EnnQuantizer") -> None:
-    """Puts the guard behind the inputs of a model that observers are about to be inserted in."""
+    """Puts the guard after the inputs of a model that is about to get its observers."""
     inputs = [
         node
         for node in model.graph.nodes

@@ -21,7 +21,7 @@ def equalize(
 ) -> GraphModule:
     """The exported model with other weights and biases: channels that layers alone read get about the same range.
 
-    In float it computes the same, but for rounding, and for channels behind a clamp such as relu6 that reach twice as
+    In float it computes the same, but for rounding, and for channels after a clamp such as relu6 that reach twice as
     far as any sample shows. `samples` are each a tensor or a tuple of a call's arguments. The result is what
     prepare_pt2e takes; batch norms are folded into their convolutions. The model itself is not changed.
     """

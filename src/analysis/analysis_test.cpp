@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 
 #include "enn/pt2e.hpp"
@@ -48,7 +49,10 @@ using Samples = std::vector<std::vector<float>>;
 
 QuantizedModel quantized(const ExportedProgram& program, const Samples& samples,
                          const std::string& value = "", float factor = 1) {
-  auto prepared = prepare_pt2e(program, EnnQuantizer());
+  EnnQuantizer quantizer;
+  // The guard leaves what is planted in float.
+  EXPECT_TRUE(quantizer.set_guard(std::nullopt).ok());
+  auto prepared = prepare_pt2e(program, quantizer);
   EXPECT_TRUE(prepared.ok()) << prepared.status().message();
   for (const auto& sample : samples) {
     const TensorView input{{DType::Float32, {1, 4, 4, 4}}, std::as_bytes(std::span(sample))};

@@ -295,6 +295,12 @@ TEST(Search, FindsThePlantedLayer) {
   };
   SearchOptions options;
   options.max_drop = 0.001;
+  // The guard leaves the planted layer in float by itself.
+  const auto guarded = quantize_within(program, each, evaluate, options);
+  ASSERT_TRUE(guarded.ok()) << guarded.status().message();
+  EXPECT_TRUE(guarded.value().outcome.layers.empty());
+  EXPECT_GT(guarded.value().macs_in_float, 0U);
+  ASSERT_TRUE(options.quantizer.set_guard(std::nullopt).ok());
   const auto found = quantize_within(program, each, evaluate, options);
   ASSERT_TRUE(found.ok()) << found.status().message();
   const SearchOutcome& outcome = found.value().outcome;
