@@ -35,7 +35,7 @@ def test_code_runs_as_written(page, tmp_path, monkeypatch) -> None:
 
 
 def test_every_page_with_code_is_run() -> None:
-    assert {page.stem for page in PAGES} == {"python", "quantization_aware_training"}
+    assert {page.stem for page in PAGES} == {"python", "quantization_aware_training", "repair"}
 
 
 def test_the_api_page_is_the_packages() -> None:
