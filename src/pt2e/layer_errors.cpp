@@ -52,7 +52,7 @@ void add_vanished(std::span<const float> values, float scale, LayerErrors::Vanis
     for (const float value : values.subspan(begin, std::min(kCounted, values.size() - begin))) {
       const float magnitude = std::fabs(value);
       nonzero += magnitude > 0.0F ? 1U : 0U;
-      vanished += (magnitude > 0.0F) & (magnitude < half_step) ? 1U : 0U;
+      vanished += ((magnitude > 0.0F) & (magnitude < half_step)) ? 1U : 0U;
     }
     counts.nonzero += nonzero;
     counts.vanished += vanished;
